@@ -1,0 +1,37 @@
+"""Set-up that every test shares: where Spark's workers find Python, which tests need Spark, how Hypothesis runs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# Workers run the interpreter of the tests, whichever `python3` stands first on the path.
+os.environ["PYSPARK_PYTHON"] = sys.executable
+os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+
+# Spark listens on the loopback address only, and needs no resolvable host name.
+os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+
+# Workers unpickle what test modules define by importing those modules from the checkout.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
+)
+
+# A shared machine stalls at times, so no example has a deadline; what CI runs must be the same on every run.
+settings.register_profile("local", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+SPARK_FIXTURES = {"spark_session", "spark_context"}
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by marker
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that asks for Spark, through whichever fixture, as `spark`."""
+    for item in items:
+        if SPARK_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker("spark")
