@@ -1,0 +1,1 @@
+"""The HTTP engine: how one request becomes one outcome. It knows nothing of Spark."""

@@ -1,0 +1,244 @@
+"""A lazy pipe: requests go in as slots come free, outcomes come out as they are known.
+
+    client = Client(transport, schedule, rules, auth, headers={"Content-Type": "application/json"})
+    for outcome in client.send(requests):
+        ...
+    if client.stopped: ...
+
+Memory is bounded by what is in flight: a request is pulled only when it may be sent.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
+from urllib.parse import urlencode
+
+from trunkline.errors import TrunklineError
+from trunkline.http.message import Exchange, Outcome, Request, origin
+from trunkline.http.schedule import Schedule
+from trunkline.http.verdict import Rules, Verdict, judge
+
+# Long enough to be no load, short enough to notice that a slow upstream has rows again.
+_UPSTREAM_WAIT = 0.02
+# The caller is given the turn this often whatever happens, seconds.
+_TICK = 1.0
+# A pause worth telling people about.
+_LONG_PAUSE = 5.0
+
+log = logging.getLogger("trunkline.http")
+
+
+class Transport(Protocol):
+    """What moves the bytes; see `trunkline.http.transport`."""
+
+    def start(self, request: Request, url: str, headers: Mapping[str, str]) -> None: ...
+    def poll(self, wait: float | None) -> list[Exchange]: ...
+    def close(self) -> None: ...
+
+
+class Credential(Protocol):
+    """What logs in; see `trunkline.http.auth`."""
+
+    @property
+    def renewable(self) -> bool: ...
+    @property
+    def query(self) -> Mapping[str, str]: ...
+    def headers(self) -> Mapping[str, str]: ...
+    def expired(self, headers: Mapping[str, str]) -> None: ...
+
+
+class Client:
+    """Sends requests to one origin.
+
+    Args:
+        transport: Moves the bytes.
+        schedule: Says what may be sent when.
+        rules: How answers are judged.
+        auth: Adds the credential to each try, fresh.
+        headers: Sent with every request.
+        idempotency_header: Name of the header that carries a request's key, None for none.
+        clock: A steady clock in seconds; tests pass their own.
+
+    Attributes:
+        requests, received: Exchanges made; bytes of answers.
+        failure: The error that stopped the client from within (login failed, the user's `judge` raised), or None.
+    """
+
+    def __init__(  # noqa: PLR0913 - the parts it is put together from
+        self,
+        transport: Transport,
+        schedule: Schedule,
+        rules: Rules,
+        auth: Credential,
+        *,
+        headers: Mapping[str, str],
+        idempotency_header: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.schedule = schedule
+        self.requests = 0
+        self.sent_bytes = 0
+        self.failure: TrunklineError | None = None
+        self._transport = transport
+        self._rules = rules
+        self._auth = auth
+        self._static = dict(headers)
+        self._idempotency_header = idempotency_header
+        self._clock = clock
+        self._login: Mapping[str, str] | None = None
+        self._base: dict[str, str] = self._static
+        self._sent_with: dict[Request, Mapping[str, str]] = {}
+        self._warned_at = 0.0
+        self._tick_at = 0.0
+
+    @property
+    def stopped(self) -> str | None:
+        """Why nothing more is sent, None while all is well."""
+        return self.schedule.stopped
+
+    def stop(self, reason: str) -> None:
+        """Send nothing more; what is in flight still ends and its outcomes come out."""
+        self.schedule.stop(reason)
+
+    def send_part(self, request: Request, of: Request, *, attempts: int = 0) -> None:
+        """Send a part of a request whose outcome has just been yielded: it goes before what waits behind the same keys.
+
+        Args:
+            request: The part.
+            of: The request it is a part of.
+            attempts: Tries these rows have behind them: there is a back-off before the next.
+        """
+        self.schedule.admit_part(request, of, attempts, self._clock())
+
+    def send(self, requests: Iterator[Request | None]) -> Iterator[Outcome | None]:
+        """Send every request and yield its outcome, in the order they end.
+
+        Args:
+            requests: Pulled one by one as slots come free. None means: nothing at the moment, ask again soon.
+
+        Yields:
+            Exactly one outcome for each request pulled or handed to `send_part`, and None at least once a second, so
+            that the caller can look after other things. After a stop, what waits comes out `unsent` or `exhausted`,
+            and the rest of `requests` is not pulled.
+        """
+        schedule, clock = self.schedule, self._clock
+        source_error: BaseException | None = None
+        done = False
+        while True:
+            now = clock()
+            upstream_slow = False
+            while schedule.room(now):
+                request = schedule.next(now)
+                if request is not None:
+                    outcome = self._start(request, now)
+                    if outcome is not None:
+                        yield outcome
+                        schedule.release(request)
+                    now = clock()
+                    continue
+                if done or not schedule.wants_more:
+                    break
+                try:
+                    pulled = next(requests)
+                except StopIteration:
+                    done = True
+                    break
+                except Exception as error:  # noqa: BLE001 - raised again once all that was sent is accounted for
+                    source_error, done = error, True
+                    schedule.stop(f"the rows to send could not be read: {error}")
+                    break
+                if pulled is None:
+                    upstream_slow = True
+                    break
+                schedule.admit(pulled)
+            if schedule.given_up(now) and not schedule.in_flight:
+                yield from schedule.abandon()
+                break
+            if done and schedule.idle:
+                break
+            yield from self._collect(now, upstream_slow=upstream_slow)
+        if source_error is not None:
+            raise source_error
+
+    def close(self) -> None:
+        """Drop all connections."""
+        self._transport.close()
+
+    def _collect(self, now: float, *, upstream_slow: bool) -> Iterator[Outcome | None]:
+        schedule = self.schedule
+        if schedule.stopped is not None:
+            wait = _TICK
+        else:
+            wait = max(0.0, schedule.wake(now) - now)
+            if wait > _LONG_PAUSE and not schedule.in_flight:
+                self._tell_pause(now, wait)
+            wait = min(wait, _UPSTREAM_WAIT if upstream_slow else _TICK)
+        for exchange in self._transport.poll(wait):
+            outcome = self._finish(exchange)
+            if outcome is not None:
+                yield outcome
+                schedule.release(outcome.request)
+        if now >= self._tick_at:
+            self._tick_at = now + _TICK
+            yield None
+
+    def _start(self, request: Request, now: float) -> Outcome | None:
+        """Begin an exchange; the request's outcome where it cannot even begin."""
+        try:
+            login = self._auth.headers()
+        except TrunklineError as error:
+            self.failure = error
+            self.schedule.stop(str(error))
+            kind = "exhausted" if request.attempts else "unsent"
+            return Outcome(request, kind, str(error))
+        if login is not self._login:
+            self._login, self._base = login, {**self._static, **login}
+        headers = self._base
+        if request.headers is not None or request.idempotency_key is not None:
+            headers = {**headers, **(request.headers or {})}
+            if request.idempotency_key is not None and self._idempotency_header is not None:
+                headers[self._idempotency_header] = request.idempotency_key
+        if self._rules.renewable:
+            self._sent_with[request] = login
+        if not request.attempts:
+            request.first_at = time.time()
+        self.schedule.started(request, now)
+        self.requests += 1
+        if request.body is not None:
+            self.sent_bytes += len(request.body)
+        query = self._auth.query
+        self._transport.start(request, _with_query(request.url, query) if query else request.url, headers)
+        return None
+
+    def _finish(self, exchange: Exchange) -> Outcome | None:
+        try:
+            verdict = judge(exchange, self._rules)
+        except Exception as error:  # noqa: BLE001 - the user's code: its bug must not lose the row
+            reason = f"judge raised {type(error).__name__}: {error}"
+            self.failure = TrunklineError(reason)
+            self.schedule.stop(reason)
+            verdict = Verdict("ambiguous", reason)
+        if self._rules.renewable:
+            sent_with = self._sent_with.pop(exchange.request, None)
+            if verdict.kind == "refresh" and sent_with is not None:
+                self._auth.expired(sent_with)
+        return self.schedule.finished(exchange, verdict, self._clock())
+
+    def _tell_pause(self, now: float, wait: float) -> None:
+        if now - self._warned_at >= _LONG_PAUSE or not self._warned_at:
+            self._warned_at = now
+            log.warning("waiting %.0f s: %s", wait, self.schedule.trouble or "the rate limit")
+
+
+def _with_query(url: str, query: Mapping[str, str]) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(query)}"
+
+
+def check_same_origin(url: str, configured: str) -> str | None:
+    """Why a URL may not be sent to, or None: a template must not lead away from the configured origin."""
+    return None if origin(url) == configured else f"{origin(url)} is not {configured}"
+
+

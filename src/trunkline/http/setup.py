@@ -1,0 +1,110 @@
+"""From the options of a call to a client that keeps them.
+
+    client = open_client(options, static_headers={"Content-Type": "application/json"})
+    ...
+    client.close()
+"""
+
+from __future__ import annotations
+
+import importlib
+import random
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from trunkline import __version__
+from trunkline.errors import OptionError
+from trunkline.http.auth import Auth
+from trunkline.http.client import Client
+from trunkline.http.pacing import Concurrency, RateLimit
+from trunkline.http.schedule import Schedule
+from trunkline.http.transport import AiohttpTransport, Settings
+from trunkline.http.verdict import Rules
+from trunkline.options import Options
+
+
+def settings_of(options: Options) -> Settings:
+    """What a connection needs of the options."""
+    return Settings(
+        connect=options["timeout.connect"],
+        read=options["timeout.read"],
+        total=options["timeout.total"],
+        max_bytes=options["maxResponseBytes"],
+        ca=options["tls.ca"],
+        cert=options["tls.cert"],
+        key_file=options["tls.keyFile"],
+        key_password=options["tls.keyPassword"],
+        verify=options["tls.verify"],
+        min_tls=options["tls.minVersion"],
+        proxy=options["proxy.url"],
+    )
+
+
+def rules_of(options: Options, *, renewable: bool) -> Rules:
+    """How answers are judged by the options."""
+    return Rules(
+        success=frozenset(options["successCodes"]),
+        retry=frozenset(options["retry.codes"]),
+        at_most_once=options["delivery"] == "atMostOnce",
+        max_wait=min(options["retry.maxRetryAfter"], options["deadline"]),
+        door=load_door(options, "judge"),
+        renewable=renewable,
+    )
+
+
+def schedule_of(options: Options) -> Schedule:
+    """One task's plan by the options: its share of the rate is the rate divided by `rateLimitTasks`."""
+    rate = options["rateLimit"]
+    concurrency = options["concurrency"]
+    return Schedule(
+        Concurrency(concurrency if isinstance(concurrency, int) else None),
+        rate=RateLimit(rate, 1 / (options["rateLimitTasks"] or 1)) if rate else None,
+        max_attempts=options["retry.maxAttempts"],
+        max_delay=options["retry.maxDelay"],
+        deadline=options["deadline"],
+        random=random.Random(),  # noqa: S311 - jitter, not a secret
+    )
+
+
+def open_client(options: Options, auth: Auth, static_headers: Mapping[str, str]) -> Client:
+    """A client for one task.
+
+    Args:
+        options: Resolved.
+        auth: Made of the same options; see `Auth.from_options`.
+        static_headers: Sent with every request, besides those of the options and the credential.
+    """
+    headers = {"User-Agent": f"trunkline/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+    headers |= static_headers
+    headers |= {name: value for name, value in (options["headers"] or {}).items() if "{" not in value}
+    headers |= {name: secret.reveal() for name, secret in (options["secretHeaders"] or {}).items()}
+    return Client(
+        AiohttpTransport(settings_of(options)),
+        schedule_of(options),
+        rules_of(options, renewable=auth.renewable),
+        auth,
+        headers=headers,
+        idempotency_header=options["idempotency.header"] if "idempotency.header" in options else None,
+    )
+
+
+def load_door(options: Options, name: str) -> Callable[..., Any] | None:
+    """The user's function behind an option `package.module:function`, None where it is not set.
+
+    Raises:
+        OptionError: It cannot be imported, or is no function.
+    """
+    spelled = options[name]
+    if not spelled:
+        return None
+    module_name, _, path = spelled.partition(":")
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in path.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        hint = "it must be importable on the driver and on every worker"
+        raise OptionError(f"{name}={spelled} cannot be loaded: {error}; {hint}") from None
+    if not callable(found):
+        raise OptionError(f"{name}={spelled} is not a function")
+    return found  # type: ignore[no-any-return]

@@ -1,0 +1,222 @@
+"""What an answer means: the one place where a status is judged.
+
+    rules = Rules(success=CodeSet.parse("2XX"), retry=CodeSet.parse("429,503"))
+    judge(exchange, rules).kind   # "accepted", "retry", "refresh", "rejected", "ambiguous" or "exhausted"
+
+A verdict of `accepted`, `rejected`, `ambiguous` or `exhausted` ends the request; `retry` sends it again later;
+`refresh` sends it again with a fresh credential.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from email.utils import mktime_tz, parsedate_tz
+from typing import Any
+
+from trunkline.http.message import Exchange, Fault, Request
+
+# RFC 9110 section 9.2.2: a repeat of these has the effect of one.
+IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+# The server, or a gateway before it, may have done the work before it answered one of these.
+_UNKNOWN_OUTCOME = frozenset({500, 502, 504})
+# Epoch values in rate-limit headers: above 1e12 they can only be milliseconds, above 1e9 only seconds.
+_EPOCH_MILLIS, _EPOCH_SECONDS = 1e12, 1e9
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _UNAVAILABLE = 401, 403, 404, 429, 503
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What an exchange means.
+
+    Attributes:
+        kind: `accepted`, `retry`, `refresh`, `rejected`, `ambiguous` or `exhausted`.
+        reason: One line for people.
+        wait: Seconds the server asked to be left alone, None where it did not say.
+        throttled: The server is there and asks for less (429, 503): its load speaks, not the row.
+        unhealthy: Evidence that the origin is not well: a transport fault, a timeout, a 5xx.
+        auth: The credential is what was refused.
+        pause: Seconds for which nothing at all should be sent to this origin (a rate-limit header ran to zero).
+        stop: No other request can fare better now: stop sending instead of spending every row on it.
+    """
+
+    kind: str
+    reason: str = ""
+    wait: float | None = None
+    throttled: bool = False
+    unhealthy: bool = False
+    auth: bool = False
+    pause: float = 0.0
+    stop: bool = False
+
+
+ACCEPTED = Verdict("accepted")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """By what answers are judged.
+
+    Attributes:
+        success: Statuses that mean accepted.
+        retry: Statuses worth another try.
+        at_most_once: Never send again what the server may have acted on.
+        max_wait: The longest `Retry-After` that is waited for, seconds.
+        renewable: The credential can be fetched anew when a 401 says that it has run out.
+        door: The user's `judge(exchange) -> Verdict | None`, asked first for every complete answer.
+    """
+
+    success: frozenset[int]
+    retry: frozenset[int]
+    at_most_once: bool = False
+    max_wait: float = 600.0
+    door: Callable[[Exchange], Verdict | None] | None = None
+    renewable: bool = False
+
+
+def judge(exchange: Exchange, rules: Rules) -> Verdict:
+    """The verdict on one exchange. Marks `exchange.request.unknown` when the server may have acted on it unheard."""
+    status = exchange.status
+    if status == 0:
+        return _judge_fault(exchange, rules)
+    if rules.door is not None:
+        verdict = rules.door(exchange)
+        if verdict is not None:
+            return verdict
+    if status in rules.success:
+        pause = quota_pause(exchange.headers)
+        return Verdict("accepted", pause=pause) if pause else ACCEPTED
+    return _judge_refusal(exchange, rules)
+
+
+def _judge_fault(exchange: Exchange, rules: Rules) -> Verdict:
+    fault = exchange.fault or Fault.RESET
+    reason = f"{fault.value}: {exchange.detail}" if exchange.detail else fault.value
+    if fault.lasting:
+        return Verdict("exhausted", reason, unhealthy=True, stop=True)
+    if not fault.unsent:
+        exchange.request.unknown = True
+        if not _may_repeat(exchange.request, rules):
+            return Verdict("ambiguous", reason, unhealthy=True)
+    return Verdict("retry", reason, unhealthy=True)
+
+
+def _judge_refusal(exchange: Exchange, rules: Rules) -> Verdict:
+    status, request = exchange.status, exchange.request
+    reason = _reason(exchange)
+    if status == _UNAUTHORIZED and rules.renewable and not request.refreshed:
+        return Verdict("refresh", reason, auth=True)
+    if status in (_UNAUTHORIZED, _FORBIDDEN):
+        return Verdict("rejected", reason, auth=True)
+    if request.unknown and status == _NOT_FOUND and request.method == "DELETE":
+        return Verdict("accepted", "404 after a try whose answer was lost: the first try deleted it")
+    if request.unknown and status in (409, 412):
+        return Verdict("ambiguous", f"{reason}, after a try whose answer was lost")
+    unhealthy = status >= 500  # noqa: PLR2004 - the class of server errors
+    if status in rules.retry:
+        wait = retry_after(exchange.headers)
+        # Only these two say that nothing was done: 429 by its meaning, 503 when it names a time to come back.
+        untouched = status == _TOO_MANY or (status == _UNAVAILABLE and wait is not None)
+        throttled = status in (_TOO_MANY, _UNAVAILABLE)
+        if not untouched:
+            request.unknown = True
+            if not _may_repeat(request, rules):
+                return Verdict("ambiguous", reason, wait, throttled, unhealthy)
+        if wait is not None and wait > rules.max_wait:
+            until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + wait))
+            more = f"the server asks to wait {wait:.0f} s (until {until}), longer than retry.maxRetryAfter"
+            return Verdict("exhausted", f"{reason}: {more}", wait, throttled, unhealthy, stop=True)
+        return Verdict("retry", reason, wait, throttled, unhealthy, pause=quota_pause(exchange.headers))
+    if status in _UNKNOWN_OUTCOME and not _may_repeat(request, rules):
+        return Verdict("ambiguous", reason, unhealthy=unhealthy)
+    return Verdict("rejected", reason, unhealthy=unhealthy)
+
+
+def _may_repeat(request: Request, rules: Rules) -> bool:
+    return request.method in IDEMPOTENT or not rules.at_most_once or request.idempotency_key is not None
+
+
+def _reason(exchange: Exchange) -> str:
+    status = exchange.status
+    if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
+        target = exchange.headers.get("Location", "nowhere").split("?", 1)[0]
+        return f"status {status}: redirects to {target}, which a write does not follow"
+    return f"status {status}"
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait by `Retry-After`: a number or one of the three HTTP dates, against the answer's own `Date`.
+
+    A time in the past is 0.0; something unreadable, or no header, is None.
+    """
+    value = headers.get("Retry-After")
+    if value is None:
+        return None
+    value = value.strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        at = _http_date(value)
+        if at is None:
+            return None
+        now = _http_date(headers.get("Date", ""))
+        return max(0.0, at - (time.time() if now is None else now))
+    # float() also reads "nan" and "inf", which no server means.
+    return max(0.0, seconds) if seconds - seconds == 0 else None
+
+
+def quota_pause(headers: Mapping[str, str]) -> float:
+    """Seconds until the quota opens again when rate-limit headers say that none is left, else 0.0.
+
+    Reads `RateLimit` (`"default";r=0;t=30`), and the families `X-RateLimit-*`, `X-Rate-Limit-*`, `RateLimit-*`
+    with `Remaining` and `Reset` (delta seconds, epoch seconds, epoch milliseconds, or a date).
+    """
+    modern = headers.get("RateLimit")
+    if modern is not None:
+        return max((_modern_pause(item) for item in modern.split(",")), default=0.0)
+    for family in ("X-RateLimit", "X-Rate-Limit", "RateLimit"):
+        remaining = headers.get(f"{family}-Remaining")
+        if remaining is not None:
+            reset = headers.get(f"{family}-Reset")
+            return _reset_seconds(reset, headers) if remaining.strip() == "0" and reset is not None else 0.0
+    return 0.0
+
+
+def _modern_pause(item: str) -> float:
+    values: dict[str, str] = {}
+    for part in item.split(";")[1:]:
+        name, _, value = part.strip().partition("=")
+        values[name] = value
+    if values.get("r") != "0":
+        return 0.0
+    try:
+        return max(0.0, float(values.get("t", "0")))
+    except ValueError:
+        return 0.0
+
+
+def _reset_seconds(value: str, headers: Mapping[str, str]) -> float:
+    now = _http_date(headers.get("Date", ""))
+    now = time.time() if now is None else now
+    try:
+        number = float(value)
+    except ValueError:
+        at = _http_date(value)
+        return 0.0 if at is None else max(0.0, at - now)
+    if number >= _EPOCH_MILLIS:
+        return max(0.0, number / 1000 - now)
+    if number >= _EPOCH_SECONDS:
+        return max(0.0, number - now)
+    return max(0.0, number)
+
+
+def _http_date(text: str) -> float | None:
+    """Epoch seconds of an IMF-fixdate, RFC 850 or asctime date; all three are in GMT whatever they say."""
+    parsed: Any = parsedate_tz(text)
+    if parsed is None:
+        return None
+    try:
+        return float(mktime_tz((*parsed[:9], 0)))
+    except (ValueError, OverflowError):
+        return None
