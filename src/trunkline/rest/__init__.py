@@ -1,0 +1,1 @@
+"""Any REST API as a Spark data source: `format("rest")`."""

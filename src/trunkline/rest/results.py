@@ -1,0 +1,140 @@
+"""What the answer to a batch says about each of its rows.
+
+    {"items": [{"id": "1", "status": 201}, {"id": "2", "status": 409, "error": {"message": "exists"}}]}
+
+    ResultReader(path="items", id_field=None, ok="status", error="error.message", ...).read(body, count=2)
+    # [RowResult(ok=True, status=201, ...), RowResult(ok=False, status=409, reason="exists")]
+
+Entries belong to rows by position, or by the column that `results.id` names. An answer that does not account for
+every row exactly once says nothing reliable about any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from trunkline.options import Options
+
+# How much of a reason that is not text is kept.
+_REASON_LENGTH = 300
+
+
+class RowResult(NamedTuple):
+    """The fate of one row: accepted, or refused with a status (0 where none is told) and a reason."""
+
+    ok: bool
+    status: int = 0
+    reason: str = ""
+
+
+class ResultsError(ValueError):
+    """The answer does not say what became of every row."""
+
+
+class ResultReader:
+    """Reads the fate of each row out of an answer.
+
+    Args:
+        path: Dotted path of the list of entries; `$` is the answer itself.
+        id_field: The field of an entry that names its row; None: by position.
+        ok: The field that says accepted: a boolean, or a status in `success`.
+        error: The field that holds the reason; without `ok`, its presence is the refusal.
+        success: Statuses that mean accepted.
+    """
+
+    def __init__(self, path: str, id_field: str | None, ok: str | None, error: str | None, success: Collection[int]) -> None:
+        self._path = [] if path == "$" else path.removeprefix("$.").split(".")
+        self.id_field = id_field
+        self._ok = ok.split(".") if ok else None
+        self._error = error.split(".") if error else None
+        self._success = success
+
+    @classmethod
+    def from_options(cls, options: Options) -> ResultReader | None:
+        """The reader that `results.*` asks for, None where answers speak for the whole request."""
+        if not options["results.path"]:
+            return None
+        names = ("results.path", "results.id", "results.ok", "results.error")
+        return cls(*(options[name] for name in names), options["successCodes"])
+
+    def read(self, body: bytes, count: int, ids: Callable[[], Sequence[str | None]]) -> list[RowResult]:
+        """The fate of each row, in the order the rows were sent.
+
+        Args:
+            body: The answer.
+            count: Rows sent.
+            ids: Gives the text of each row's `results.id` column; called only when it is needed.
+
+        Raises:
+            ResultsError: Not JSON, no list at the path, another number of entries, or entries that name no row.
+        """
+        try:
+            found: Any = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            message = "the answer to the batch is not JSON"
+            raise ResultsError(message) from None
+        found = _dig(found, self._path)
+        where = ".".join(self._path) or "$"
+        if not isinstance(found, list):
+            message = f"the answer to the batch has no list at {where}"
+            raise ResultsError(message)
+        if len(found) != count:
+            message = f"the answer to the batch has {len(found)} results at {where} for {count} rows"
+            raise ResultsError(message)
+        entries = found if self.id_field is None else self._by_id(found, ids())
+        return [self._result(entry) for entry in entries]
+
+    def _by_id(self, entries: list[Any], ids: Sequence[str | None]) -> list[Any]:
+        path = (self.id_field or "").split(".")
+        named = {_text(_dig(entry, path)): entry for entry in entries}
+        missing = [name for name in ids if name is None or name not in named]
+        if missing or len(set(ids)) != len(ids):
+            message = f"the answer to the batch does not name each row once by {self.id_field}"
+            raise ResultsError(message)
+        return [named[name or ""] for name in ids]
+
+    def _result(self, entry: Any) -> RowResult:  # noqa: ANN401 - JSON
+        told = _dig(entry, self._ok) if self._ok else None
+        reason = _dig(entry, self._error) if self._error else None
+        status = _status(told)
+        if self._ok is None:
+            ok = reason is None or reason is False or reason == ""
+        elif status:
+            ok = status in self._success
+        else:
+            ok = told is True or told in ("true", "ok", "success", "created", "updated")
+        return RowResult(ok, status, "" if ok else _reason(reason, told))
+
+
+def _dig(value: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 - JSON
+    for name in path:
+        if isinstance(value, dict):
+            value = value.get(name)
+        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
+            value = value[int(name)]
+        else:
+            return None
+    return value
+
+
+def _status(told: object) -> int:
+    if isinstance(told, bool):
+        return 0
+    if isinstance(told, int) and 100 <= told <= 599:  # noqa: PLR2004 - the range of HTTP statuses
+        return told
+    if isinstance(told, str) and len(told) == 3 and told.isdecimal():  # noqa: PLR2004 - "201"
+        return int(told)
+    return 0
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+def _reason(reason: object, told: object) -> str:
+    if reason is None or reason == "":
+        return f"refused with {_text(told)}" if told is not None else "refused"
+    return _text(reason)[:_REASON_LENGTH]

@@ -1,0 +1,328 @@
+"""Rows become requests: what `url`, `params`, `headers`, `method`, `body` and `batch` say, a batch of rows at a time.
+
+    builder = RequestBuilder(options, ["id", "name"])
+    chunk = builder.chunk(record_batch)
+    for request in builder.requests(chunk):
+        ...                                      # request.tag is a Sent: the chunk and which of its rows
+
+Everything is computed per column; what is left per row is cutting a slice out of one buffer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+from urllib.parse import quote_plus
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trunkline.errors import OptionError
+from trunkline.http.message import Request
+from trunkline.options import Options
+from trunkline.rest.options import batch_format
+from trunkline.rest.template import Refused, Template, UrlTemplate
+from trunkline.values import JsonOptions, JsonRows, encode, row_digests, texts
+
+METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
+# zlib's own default: on JSON, higher levels cost twice the time for a few percent.
+_GZIP_LEVEL, _GZIP_WRAPPER = 6, 31
+
+
+class Chunk:
+    """Rows on their way out, and all that was computed for them by column.
+
+    Attributes:
+        batch: The rows as they came.
+        bodies: Their texts in one buffer, None where requests have no body.
+        urls, methods: One for all rows or one each.
+        headers: By name, one value for all rows or one each.
+        keys: The digest of each row's `keyColumns`, None without them.
+        refused: Why a row cannot be sent at all, by position.
+        digests, occurrences: Who each row is; empty where nobody asks.
+    """
+
+    __slots__ = ("batch", "bodies", "digests", "headers", "keys", "methods", "occurrences", "refused", "urls")
+
+    def __init__(self, batch: pa.RecordBatch) -> None:
+        self.batch = batch
+        self.refused: Refused = {}
+        self.bodies: JsonRows | None = None
+        self.urls: list[str] | str = ""
+        self.methods: list[str] | str = "POST"
+        self.headers: dict[str, list[str] | str] = {}
+        self.keys: list[bytes] | None = None
+        self.digests: list[bytes] = []
+        self.occurrences: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+
+class Sent(NamedTuple):
+    """The rows one request carries."""
+
+    chunk: Chunk
+    rows: Sequence[int]
+
+
+class RequestBuilder:
+    """Knows how a row becomes a request. Made on the driver, where wrong columns are told; pickled to the tasks.
+
+    Args:
+        options: Of a write.
+        columns: Names of the DataFrame's columns.
+
+    Raises:
+        OptionError: An option names a column that is not there, or nothing is left for the body.
+    """
+
+    def __init__(self, options: Options, columns: Sequence[str]) -> None:
+        self._url = UrlTemplate(options["url"], options["params"] or ())
+        self._headers = {
+            name: Template(value, encode=False) for name, value in (options["headers"] or {}).items() if "{" in value
+        }
+        self._method: str = options["method"]
+        self._method_column: str | None = options["methodColumn"]
+        self._kind: str = options["body.type"]
+        self._ready: str | None = options["bodyColumn"]
+        self._keys: tuple[str, ...] = tuple(options["keyColumns"] or ())
+        self._order: str | None = options["orderColumn"]
+        self._rows: int = options["batch.rows"]
+        self._bytes: int = options["batch.bytes"]
+        self._shape = batch_format(options)
+        self._gzip = options["compression"] == "gzip"
+        self._quote_key: bool = options["idempotency.quote"]
+        self._before, self._after = _brackets(self._shape, options["batch.envelope"])
+        self._json = JsonOptions(
+            nulls=options["body.nulls"],
+            non_finite=options["body.nonFinite"],
+            decimals=options["body.decimals"],
+            timestamps=options["body.timestamps"],
+            separator="\n" if self._shape == "ndjson" or self._kind == "text" else ",",
+        )
+        used = {*self._url.columns, *(c for t in self._headers.values() for c in t.columns)}
+        used |= {self._method_column} if self._method_column else set()
+        self._body_columns: list[str] = list(options["bodyColumns"] or [name for name in columns if name not in used])
+        self._check(options, columns, used)
+
+    @property
+    def batched(self) -> bool:
+        """Whether a request may carry several rows."""
+        return self._rows > 1
+
+    def _check(self, options: Options, columns: Sequence[str], used: set[str]) -> None:
+        problems = []
+        wanted = {
+            "url, params or headers": sorted(used - {self._method_column}),
+            "methodColumn": [self._method_column] if self._method_column else [],
+            "bodyColumn": [self._ready] if self._ready else [],
+            "bodyColumns": list(options["bodyColumns"] or ()),
+            "keyColumns": list(self._keys),
+            "orderColumn": [self._order] if self._order else [],
+        }
+        for option, names in wanted.items():
+            missing = [name for name in names if name not in columns]
+            if missing:
+                problems.append(f"{option}: no column {', '.join(missing)}; there are {', '.join(columns)}")
+        if self._kind == "text" and not self._ready:
+            if len(self._body_columns) == 1:
+                self._ready = self._body_columns[0]
+            else:
+                problems.append(f"body.type=text sends one column; name it in bodyColumn ({', '.join(columns)})")
+        if self._kind in {"json", "form"} and not self._ready and not self._body_columns:
+            problems.append("no column is left for the body: name them in bodyColumns, or set body.type=none")
+        if problems:
+            raise OptionError("rest: the options do not fit the columns", problems)
+
+    def rechunked(self, batches: Iterator[pa.RecordBatch | None]) -> Iterator[pa.RecordBatch | None]:
+        """Batches whose length is a multiple of `batch.rows`, so that no request is cut short by where Arrow cut."""
+        kept: list[pa.RecordBatch] = []
+        size = 0
+        for batch in batches:
+            if batch is None or self._rows == 1:
+                yield batch
+                continue
+            kept.append(batch)
+            size += len(batch)
+            whole = size - size % self._rows
+            if whole:
+                joined = _one_batch(kept)
+                yield joined.slice(0, whole)
+                kept = [joined.slice(whole)] if size > whole else []
+                size -= whole
+        if kept:
+            yield _one_batch(kept)
+
+    def ordered(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows in the order they are to go out: by `orderColumn`, unknown versions first."""
+        if not self._order:
+            return batch
+        return batch.take(pc.sort_indices(batch.column(self._order), null_placement="at_start"))
+
+    def lower_bytes(self, most: int) -> None:
+        """Make bodies no larger than this from now on: the server has said that one was too large."""
+        self._bytes = max(1, min(self._bytes, most))
+
+    def chunk(self, batch: pa.RecordBatch) -> Chunk:
+        """Compute everything about these rows that can be computed by column."""
+        chunk = Chunk(batch)
+        refused = chunk.refused
+        chunk.urls = self._url.fill(batch, refused)
+        chunk.methods = self._methods(batch, refused)
+        chunk.headers = {name: template.fill(batch, refused) for name, template in self._headers.items()}
+        chunk.bodies = self._bodies(batch, refused)
+        if self._keys:
+            chunk.keys = row_digests(batch.select(list(self._keys)))
+        return chunk
+
+    def requests(self, chunk: Chunk) -> Iterator[Request]:
+        """The requests for a chunk, made one by one as they are asked for; refused rows are left out."""
+        refused, bodies = chunk.refused, chunk.bodies
+        if self._rows == 1:
+            for row in range(len(chunk)):
+                if row not in refused:
+                    yield self.request(chunk, (row,))
+            return
+        start, end = 0, len(chunk)
+        while start < end:
+            room = max(1, self._bytes - len(self._before) - len(self._after))
+            stop = min(start + self._rows, end) if bodies is None else bodies.end_within(start, self._rows, room)
+            rows: Sequence[int] = range(start, stop)
+            if refused:
+                rows = [row for row in rows if row not in refused]
+            if rows:
+                yield self.request(chunk, rows)
+            start = stop
+
+    def request(self, chunk: Chunk, rows: Sequence[int]) -> Request:
+        """One request for these rows of a chunk."""
+        first = rows[0]
+        urls, methods = chunk.urls, chunk.methods
+        headers = None
+        if chunk.headers:
+            headers = {name: v if isinstance(v, str) else v[first] for name, v in chunk.headers.items()}
+        keys: Sequence[bytes] = ()
+        if chunk.keys is not None:
+            keys = (chunk.keys[first],) if len(rows) == 1 else list(dict.fromkeys(chunk.keys[row] for row in rows))
+        return Request(
+            methods if isinstance(methods, str) else methods[first],
+            urls if isinstance(urls, str) else urls[first],
+            headers,
+            None if chunk.bodies is None else self._body(chunk.bodies, rows),
+            Sent(chunk, rows),
+            keys,
+        )
+
+    def idempotency_key(self, request: Request, scope: bytes, partition: int) -> str:
+        """A UUID (version 5) of the scope and who the request's rows are: the same for every try of the same rows.
+
+        Without `keyColumns` a row is its partition, its digest and its number among equal rows.
+        """
+        sent: Sent = request.tag
+        chunk = sent.chunk
+        who = hashlib.sha1(scope, usedforsecurity=False)
+        for row in sent.rows:
+            if chunk.keys is not None:
+                who.update(chunk.keys[row])
+            else:
+                who.update(b"%d/%d/" % (partition, chunk.occurrences[row]))
+                who.update(chunk.digests[row])
+        key = _uuid5(who.digest())
+        return f'"{key}"' if self._quote_key else key
+
+    def _body(self, bodies: JsonRows, rows: Sequence[int]) -> bytes:
+        if len(rows) == 1:
+            body = bodies.row(rows[0])
+        elif isinstance(rows, range):
+            body = bodies.join(rows[0], rows[-1] + 1)
+        else:
+            body = self._json.separator.encode().join([bodies.row(row) for row in rows])
+        if self._shape is not None:
+            body = self._before + body + self._after
+        if not self._gzip:
+            return body
+        packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WRAPPER)
+        return packer.compress(body) + packer.flush()
+
+    def _bodies(self, batch: pa.RecordBatch, refused: Refused) -> JsonRows | None:
+        if self._kind == "none":
+            return None
+        if self._ready:
+            return _ready_bodies(batch.column(self._ready), self._ready, self._json.separator, refused)
+        if self._kind == "form":
+            return _form_bodies(batch.select(self._body_columns), refused)
+        rows = encode(batch.select(self._body_columns), self._json)
+        for row, reason in rows.errors.items():
+            refused.setdefault(row, reason)
+        return rows
+
+    def _methods(self, batch: pa.RecordBatch, refused: Refused) -> list[str] | str:
+        if not self._method_column:
+            return self._method
+        column = pc.utf8_upper(texts(batch.column(self._method_column)).fill_null(""))
+        methods: list[str] = column.to_pylist()
+        if not set(pc.unique(column).to_pylist()) <= METHODS:
+            for row, method in enumerate(methods):
+                if method not in METHODS:
+                    known = ", ".join(sorted(METHODS))
+                    refused.setdefault(row, f"column {self._method_column} holds {method!r}, none of {known}")
+        return methods
+
+
+def _brackets(shape: str | None, envelope: tuple[str, str] | None) -> tuple[bytes, bytes]:
+    """What stands around the rows in a body."""
+    if shape == "envelope" and envelope is not None:
+        prefix, suffix = envelope
+        return f"{prefix}[".encode(), f"]{suffix}".encode()
+    if shape == "ndjson":
+        return b"", b"\n"
+    return b"[", b"]"
+
+
+def _one_batch(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    if len(batches) == 1:
+        return batches[0]
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
+
+
+def _ready_bodies(column: pa.Array, name: str, separator: str, refused: Refused) -> JsonRows:
+    """Bodies that stand ready in a column; a null is refused, for an empty body would be a guess."""
+    binary = pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)
+    ready = column.cast(pa.large_binary()) if binary else texts(column).cast(pa.large_binary())
+    if ready.null_count:
+        for row in pc.indices_nonzero(pc.is_null(ready)).to_pylist():
+            refused.setdefault(row, f"column {name} is null, and it is the body")
+        ready = ready.fill_null(b"")
+    return _rows_of(ready, separator, refused)
+
+
+def _form_bodies(batch: pa.RecordBatch, refused: Refused) -> JsonRows:
+    """`name=value&...` of each row; a null column is left out."""
+    names = [quote_plus(name) for name in batch.schema.names]
+    columns = [texts(column, name=name, errors=refused).to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)]
+    bodies = [
+        "&".join(f"{name}={quote_plus(value)}" for name, value in zip(names, row, strict=True) if value is not None)
+        for row in zip(*columns, strict=True)
+    ]
+    return _rows_of(pa.array(bodies, pa.large_string()).cast(pa.large_binary()), ",", refused)
+
+
+def _rows_of(column: pa.Array, separator: str, refused: Refused) -> JsonRows:
+    end = pa.scalar(separator.encode(), pa.large_binary())
+    empty = pa.scalar(b"", pa.large_binary())
+    joined = pc.binary_join_element_wise(column, end, empty)
+    _, offsets, data = joined.buffers()
+    view = memoryview(offsets).cast("q")[joined.offset : joined.offset + len(joined) + 1] if len(joined) else [0]
+    return JsonRows(memoryview(data or b""), list(view), dict(refused))
+
+
+def _uuid5(digest: bytes) -> str:
+    """The text form of a version 5 UUID (RFC 9562 section 5.5) made of a SHA-1 digest."""
+    number = int.from_bytes(digest[:16], "big")
+    number = number & ~(0xF000 << 64) | 0x5000 << 64
+    number = number & ~(0xC000 << 48) | 0x8000 << 48
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"

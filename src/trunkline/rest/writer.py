@@ -1,0 +1,134 @@
+"""Writing: what Spark calls, and nothing else. The work of a task is in `delivery`, the driver's verdict in `report`.
+
+    RestWriter                made on the driver: options and columns are checked, credentials looked up
+      RestBatchWriter         df.write, INSERT INTO
+      RestStreamWriter        df.writeStream, a commit per micro-batch
+
+`write` gets record batches in both, on every Spark from 4.0 on: the worker looks for `DataSourceArrowWriter`.
+"""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark import TaskContext
+from pyspark.sql.datasource import DataSourceArrowWriter, DataSourceStreamWriter, WriterCommitMessage
+
+from trunkline.errors import OptionError
+from trunkline.http.setup import load_door, settings_of
+from trunkline.options import Options
+from trunkline.responses import Task, locate, prepare_folder, write_summary
+from trunkline.rest.delivery import Delivery, WritePlan
+from trunkline.rest.options import write_options
+from trunkline.rest.report import Report, conclude, summary_of, tell, total
+from trunkline.rest.rows import RequestBuilder
+from trunkline.rest.stop import StopFlag
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql.types import StructType
+
+# Set by Spark for every task of a micro-batch; a stream writer is told them no other way.
+_QUERY_ID, _BATCH_ID = "sql.streaming.queryId", "streaming.sql.batchId"
+
+log = logging.getLogger("trunkline.rest")
+
+
+@dataclass
+class RestCommitMessage(WriterCommitMessage):
+    """How a task tells `commit` what became of its rows."""
+
+    report: Report
+
+
+class RestWriter:
+    """All that batch and stream writing share.
+
+    Args:
+        options: As Spark hands them over.
+        schema: Of the DataFrame.
+
+    Raises:
+        OptionError: Options, columns, certificates, doors or the log's folder are wrong; nothing has been sent.
+    """
+
+    def __init__(self, options: Mapping[str, str], schema: StructType) -> None:
+        parsed = write_options(options).resolved()
+        builder = RequestBuilder(parsed, schema.fieldNames())
+        _check_on_driver(parsed)
+        run_id = parsed["runId"] or str(uuid.uuid4())
+        self._plan = WritePlan(parsed, builder, run_id, uuid.uuid4().hex)
+
+    def write(self, iterator: Iterator[pa.RecordBatch]) -> RestCommitMessage:
+        """Send one partition; what the server refuses travels to `commit` in the message, never as an exception."""
+        context = TaskContext.get()
+        if context is None:
+            message = "write() is called by Spark, inside a task"
+            raise RuntimeError(message)
+        query, batch = context.getLocalProperty(_QUERY_ID), context.getLocalProperty(_BATCH_ID)
+        streaming = isinstance(self, DataSourceStreamWriter) and query is not None and batch is not None
+        run = str(query) if streaming else self._plan.run_id
+        task = Task(run, int(str(batch)) if streaming else None, context.partitionId(), context.taskAttemptId())
+        scope = f"{run}/{batch}" if streaming else run
+        return RestCommitMessage(Delivery(self._plan, task, scope).run(iterator))
+
+    def _finish(self, messages: Sequence[WriterCommitMessage | None], batch_id: int | None, *, aborted: bool) -> None:
+        reports = [message.report if isinstance(message, RestCommitMessage) else None for message in messages]
+        error = conclude(reports, self._plan.options["maxFailedRows"])
+        options = self._plan.options
+        state = "failed" if error or aborted else "succeeded"
+        if options["responses"]:
+            location = locate(options["responses"])
+            run = next((report.run_id for report in reports if report), self._plan.run_id)
+            summary = summary_of(reports, state, str(error) if error else None) | {"run_id": run, "batch_id": batch_id}
+            write_summary(location, f"{run}-{batch_id or 0}", summary)
+        for nonce in {report.nonce for report in reports if report} | {self._plan.nonce}:
+            StopFlag(nonce, locate(options["responses"]) if options["responses"] else None).clear()
+        if error is not None and not aborted:
+            raise error
+        counts = total([report for report in reports if report])
+        log.info("run %s %s: %s", self._plan.run_id, state, tell(counts))
+
+
+class RestBatchWriter(RestWriter, DataSourceArrowWriter):
+    """`df.write.format("rest")`."""
+
+    def commit(self, messages: list[WriterCommitMessage | None]) -> None:
+        """Check that every row is accounted for and raise what went wrong, once: Spark does not repeat a commit."""
+        self._finish(messages, None, aborted=False)
+
+    def abort(self, messages: list[WriterCommitMessage | None]) -> None:
+        """Record that the write failed. What was sent stays sent."""
+        self._finish(messages, None, aborted=True)
+
+
+class RestStreamWriter(RestWriter, DataSourceStreamWriter, DataSourceArrowWriter):
+    """`df.writeStream.format("rest")`."""
+
+    def commit(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # type: ignore[override]  # noqa: N803 - Spark's name
+        """As for a batch write; raising ends the query, and a restart repeats this micro-batch."""
+        self._finish(messages, batchId, aborted=False)
+
+    def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # type: ignore[override]  # noqa: N803 - Spark's name
+        """Record that the micro-batch failed."""
+        self._finish(messages, batchId, aborted=True)
+
+
+def _check_on_driver(options: Options) -> None:
+    """What would fail in every task fails here, once."""
+    if options["rateLimit"] and not options["rateLimitTasks"]:
+        raise OptionError(
+            "rest: rateLimit is for the whole query, and a task cannot see how many others run: "
+            "add rateLimitTasks=N (tasks that run at once, at most the cluster's cores), "
+            "or df.coalesce(1) with rateLimitTasks=1. Nothing was sent"
+        )
+    for door in ("prepare", "judge"):
+        load_door(options, door)
+    if options["tls.ca"] or options["tls.cert"]:
+        settings_of(options).ssl_context()
+    if options["responses"]:
+        prepare_folder(options["responses"])

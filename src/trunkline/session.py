@@ -1,0 +1,21 @@
+"""Finding a Spark session and making the formats known to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+def register_sources(spark: SparkSession) -> None:
+    """Register every format with a session; see `trunkline.register`."""
+    import trunkline
+
+    for source in trunkline.SOURCES:
+        try:
+            spark.dataSource.register(source)
+        except Exception as error:
+            # Spark 4.0 refuses a name that it has found by itself (the pyspark_trunkline_* modules): it is there then.
+            if "DATA_SOURCE_ALREADY_EXISTS" not in str(error):
+                raise
