@@ -33,10 +33,10 @@ def register(spark: SparkSession) -> None:
     register_sources(spark)
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type of a lazy attribute is the attribute's own
+def __getattr__(name: str) -> Any:
     if name == "SOURCES":
-        from trunkline.rest.source import RestDataSource
+        from trunkline.session import sources
 
-        return (RestDataSource,)
+        return sources()
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

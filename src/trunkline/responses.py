@@ -56,7 +56,11 @@ SCHEMA = pa.schema(
 SUMMARY_FOLDER = "_summary"
 # What Spark, Databricks and Hadoop call a file system, and what pyarrow opens for it.
 _SPELLINGS = {"dbfs:/": "/dbfs/", "s3a://": "s3://", "s3n://": "s3://"}
-_REFUSED = {"wasbs://": "abfss://container@account.dfs.core.windows.net/path", "wasb://": "abfss://...", "adl://": "abfss://..."}
+_REFUSED = {
+    "wasbs://": "abfss://container@account.dfs.core.windows.net/path",
+    "wasb://": "abfss://...",
+    "adl://": "abfss://...",
+}
 
 
 class Location(NamedTuple):
@@ -120,6 +124,7 @@ class Task:
 
     @property
     def folder(self) -> tuple[str, str, str]:
+        """Where its records stand below the log's folder."""
         return (f"run={self.run}", f"batch={self.batch or 0}", f"part={self.partition:05d}")
 
 
@@ -197,7 +202,13 @@ class ResponseLog:
                 if file.base_name.endswith(".parquet") and not file.base_name.startswith(".")
             ]
             tables = [
-                pq.read_table(path, filesystem=self._files, columns=columns, filters=[("outcome", "=", "accepted")], partitioning=None)
+                pq.read_table(
+                    path,
+                    filesystem=self._files,
+                    columns=columns,
+                    filters=[("outcome", "=", "accepted")],
+                    partitioning=None,
+                )
                 for path in paths
             ]
         except (OSError, pa.ArrowException) as error:
@@ -207,7 +218,9 @@ class ResponseLog:
         found = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
         return found.group_by(columns).aggregate([]) if found.num_rows else empty
 
-    def add(self, record: Record, digests: Sequence[bytes], occurrences: Sequence[int], rows: Sequence[str | None]) -> None:
+    def add(
+        self, record: Record, digests: Sequence[bytes], occurrences: Sequence[int], rows: Sequence[str | None]
+    ) -> None:
         """Append a record for each row of one request.
 
         Raises:

@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+    from pyspark.sql.datasource import DataSource
+
+
+def sources() -> tuple[type[DataSource], ...]:
+    """Every format of Trunkline."""
+    from trunkline.rest.source import RestDataSource
+
+    return (RestDataSource,)
 
 
 def register_sources(spark: SparkSession) -> None:
     """Register every format with a session; see `trunkline.register`."""
-    import trunkline
-
-    for source in trunkline.SOURCES:
+    for source in sources():
         try:
             spark.dataSource.register(source)
         except Exception as error:

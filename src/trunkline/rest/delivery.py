@@ -12,26 +12,26 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from trunkline.credentials import Redactor
-from trunkline.errors import ResponseLogError
+from trunkline.errors import AuthError, ResponseLogError, UnavailableError
 from trunkline.http.auth import Auth
 from trunkline.http.client import Client
-from trunkline.http.message import Outcome, Request, header_problem, loggable_headers, origin
+from trunkline.http.message import Outcome, Request, header_problem, origin
 from trunkline.http.prefetch import Prefetched
 from trunkline.http.setup import load_door, open_client
 from trunkline.options import Options
-from trunkline.responses import Location, Record, ResponseLog, Task, locate
+from trunkline.responses import Location, ResponseLog, Task, locate
+from trunkline.rest.identity import Identities
+from trunkline.rest.journal import Cleaner, Journal
 from trunkline.rest.options import content_type
 from trunkline.rest.report import Failure, Report
 from trunkline.rest.results import ResultReader, ResultsError, RowResult
 from trunkline.rest.rows import Chunk, RequestBuilder, Sent
 from trunkline.rest.stop import StopFlag
-from trunkline.values import DigestBag, JsonOptions, Occurrences, encode, row_digests, texts
+from trunkline.values import texts
 
 # How much of an answer's body stands in an error.
 _HEAD = 300
@@ -39,8 +39,6 @@ _HEAD = 300
 _SPLIT_STATUSES = frozenset({400, 413, 422})
 _TOO_LARGE = 413
 _AUTH_STATUSES = frozenset({401, 403})
-# How a row is kept in the log: complete, so that `rejected()` can give it back with its types.
-_WHOLE_ROW = JsonOptions(non_finite="null", decimals="string")
 
 
 @dataclass(frozen=True)
@@ -78,28 +76,28 @@ class Delivery:
         self._report = Report(task.run, task.batch, task.partition, plan.nonce)
         self._counts = self._report.counts
         self._report.dead_letters = self._dead_letters = options["onError"] == "deadLetter"
+        self._auth = Auth.from_options(options)
+        cleaner = Cleaner(options, self._auth)
+        self._clean = cleaner.clean
+        self._journal: Journal | None = None
         location: Location | None = locate(options["responses"]) if options["responses"] else None
-        flush = options["log.flush"]
-        self._log = location and ResponseLog(location, task, flush_seconds=flush.seconds, flush_rows=flush.rows)
-        self._log_body: str = options["log.body"]
-        self._log_row: str = options["log.row"]
+        if location is not None:
+            flush = options["log.flush"]
+            log = ResponseLog(location, task, flush_seconds=flush.seconds, flush_rows=flush.rows)
+            self._journal = Journal(log, task, options, cleaner)
         self._flag = StopFlag(plan.nonce, location)
         self._keyed = options["idempotency.header"] is not None
-        self._identified = self._keyed or self._log is not None
-        self._occurrences = Occurrences()
-        self._accepted_before: DigestBag | None = None
-        self._newest: dict[bytes, Any] = {}
-        self._order: str | None = options["orderColumn"]
+        self._identities = Identities(
+            plan.builder,
+            self._counts,
+            identify=self._keyed or location is not None,
+            order=options["orderColumn"],
+        )
         self._results = ResultReader.from_options(options)
         self._splits_left: int = options["batch.maxSplits"]
         self._prepare = load_door(options, "prepare")
         self._origin = origin(options["url"])
-        self._auth = Auth.from_options(options)
         self._client = self._open_client()
-        self._secrets: Sequence[str] = ()
-        self._redactor = Redactor(options.secrets())
-        self._requests_made = 0
-        self._name = f"{task.run}-{task.partition}-{task.attempt_id}"
         context = {"run": task.run, "partition": task.partition, "attempt": task.attempt_id}
         self._logger = logging.LoggerAdapter(logging.getLogger("trunkline.rest"), context)
 
@@ -112,13 +110,13 @@ class Delivery:
         began = time.monotonic()
         source = Prefetched(batches)
         try:
-            if self._log is not None:
-                self._remember_accepted(self._log)
+            if self._journal is not None:
+                self._identities.skip(self._journal.log.accepted())
             for outcome in self._client.send(self._requests(source)):
                 if outcome is not None:
                     self._settle(outcome)
-                elif self._log is not None:
-                    self._guarded(self._log.tick)
+                elif self._journal is not None:
+                    self._guarded(self._journal.log.tick)
                 if self._client.stopped is None and self._flag.is_set():
                     self._report.stopped_by_sibling = True
                     self._client.stop("another task of this write failed")
@@ -127,15 +125,14 @@ class Delivery:
             self._fail(Failure("log", str(error)))
         finally:
             source.close()
-            if self._log is not None:
-                self._guarded(self._log.flush)
+            if self._journal is not None:
+                self._guarded(self._journal.log.flush)
             self._client.close()
             self._counts.requests = self._client.requests
             self._counts.retries = self._client.schedule.retries
             self._counts.bytes_sent = self._client.sent_bytes
             self._report.seconds = time.monotonic() - began
         return self._report
-
 
     def _requests(self, source: Prefetched[pa.RecordBatch]) -> Iterator[Request | None]:
         schedule = self._client.schedule
@@ -144,48 +141,13 @@ class Delivery:
             if batch is None:
                 yield None
                 continue
-            chunk = self._identify(batch)
+            chunk = self._identities.chunk(batch)
             for row, reason in sorted(chunk.refused.items()):
                 self._refuse_unsendable(chunk, row, reason)
             for request in self._builder.requests(chunk):
                 prepared = self._finished_request(request)
                 if prepared is not None:
                     yield prepared
-
-    def _identify(self, batch: pa.RecordBatch) -> Chunk:
-        """The chunk of a batch, without the rows that an earlier attempt got accepted."""
-        self._counts.rows += len(batch)
-        batch = self._builder.ordered(batch)
-        digests: list[bytes] = []
-        occurrences: list[int] = []
-        if self._identified:
-            digests = row_digests(batch)
-            occurrences = self._occurrences.number(digests)
-            if self._accepted_before is not None:
-                done = self._accepted_before.take(_identities(digests, occurrences))
-                self._counts.skipped += sum(done)
-                batch, digests, occurrences = _without(batch, done, digests, occurrences)
-        chunk = self._builder.chunk(batch)
-        if self._order is not None and chunk.keys is not None:
-            outdated = self._outdated(chunk)
-            if any(outdated):
-                self._counts.superseded += sum(outdated)
-                batch, digests, occurrences = _without(batch, outdated, digests, occurrences)
-                chunk = self._builder.chunk(batch)
-        chunk.digests, chunk.occurrences = digests, occurrences
-        return chunk
-
-    def _outdated(self, chunk: Chunk) -> list[bool]:
-        """Which rows come after a newer version of their key went out: sending them would undo it."""
-        values = chunk.batch.column(self._order).to_pylist()
-        outdated = []
-        for key, value in zip(chunk.keys or (), values, strict=True):
-            newest = self._newest.get(key)
-            old = newest is not None and (value is None or value < newest)
-            outdated.append(old)
-            if not old and value is not None:
-                self._newest[key] = value
-        return outdated
 
     def _finished_request(self, request: Request) -> Request | None:
         """The request with its key and through the user's door; None when it cannot be sent."""
@@ -217,12 +179,10 @@ class Delivery:
                 return f"prepare: {problem}"
         return None
 
-
     def _settle(self, outcome: Outcome) -> None:
         sent: Sent = outcome.request.tag
-        if self._results is not None and outcome.exchange is not None and outcome.exchange.body:
-            if self._settle_rows(outcome, sent, self._results):
-                return
+        if self._results is not None and self._settle_rows(outcome, sent, self._results):
+            return
         if outcome.kind == "accepted":
             self._counts.accepted += len(sent.rows)
             self._record(outcome, sent.chunk, sent.rows, "accepted", outcome.status, outcome.reason)
@@ -234,6 +194,8 @@ class Delivery:
     def _settle_rows(self, outcome: Outcome, sent: Sent, reader: ResultReader) -> bool:
         """Settle each row by what the answer says of it; False when it says nothing of rows."""
         if outcome.kind not in {"accepted", "rejected"} or outcome.exchange is None or outcome.status in _AUTH_STATUSES:
+            return False
+        if not outcome.exchange.body and outcome.kind == "rejected":
             return False
         try:
             results = reader.read(outcome.exchange.body, len(sent.rows), lambda: self._ids(sent, reader))
@@ -268,7 +230,7 @@ class Delivery:
         return found
 
     def _split(self, outcome: Outcome, sent: Sent) -> bool:
-        """Send a refused batch again in halves, so that the bad row ends up alone; False when that is not to be done."""
+        """Send a refused batch again in halves, so that a bad row ends up alone; False when that is not to be done."""
         if outcome.status not in _SPLIT_STATUSES or not self._splits_left or self._client.stopped is not None:
             return False
         self._splits_left -= 1
@@ -289,9 +251,7 @@ class Delivery:
         request = Request("", "", tag=Sent(chunk, (row,)))
         self._refuse(Outcome(request, "rejected", reason), chunk, (row,), "rejected", 0, f"not sent: {reason}")
 
-    def _refuse(
-        self, outcome: Outcome, chunk: Chunk, rows: Sequence[int], kind: str, status: int, reason: str
-    ) -> None:
+    def _refuse(self, outcome: Outcome, chunk: Chunk, rows: Sequence[int], kind: str, status: int, reason: str) -> None:
         """Count and log rows that were not accepted, and stop the write unless dead letters are wanted."""
         setattr(self._counts, kind, getattr(self._counts, kind) + len(rows))
         self._record(outcome, chunk, rows, kind, status, reason)
@@ -339,8 +299,8 @@ class Delivery:
         first = self._report.first_refusal
         detail = f" {first.message}" if first else ""
         if client.failure is not None:
-            kind = {"AuthError": "auth", "UnavailableError": "unavailable"}.get(type(client.failure).__name__, "internal")
-            self._fail(Failure(kind, self._clean(str(client.failure))))
+            kinds: dict[type, str] = {AuthError: "auth", UnavailableError: "unavailable"}
+            self._fail(Failure(kinds.get(type(client.failure), "internal"), self._clean(str(client.failure))))
         elif client.schedule.auth_refused:
             status = first.status if first else 0
             self._fail(Failure("auth", self._clean(f"stopped: {client.stopped}.{detail}"), status))
@@ -355,64 +315,18 @@ class Delivery:
             self._flag.set()
         self._client.stop(failure.message)
 
-
-    def _remember_accepted(self, log: ResponseLog) -> None:
-        earlier = log.accepted()
-        if earlier.num_rows:
-            self._accepted_before = DigestBag()
-            digests, occurrences = earlier["row_digest"].to_pylist(), earlier["occurrence"].to_pylist()
-            self._accepted_before.add(_identities(digests, occurrences))
-            self._logger.info("%d rows were accepted in an earlier attempt", earlier.num_rows)
-
-    def _record(self, outcome: Outcome, chunk: Chunk, rows: Sequence[int], kind: str, status: int, reason: str) -> None:  # noqa: PLR0913
-        log = self._log
-        if log is None:
-            return
-        request, exchange = outcome.request, outcome.exchange
-        failed = kind != "accepted"
-        with_body = exchange is not None and _wanted(self._log_body, failed=failed)
-        record = Record(
-            request_id=self._request_id(request),
-            idempotency_key=request.idempotency_key,
-            method=request.method,
-            url=self._clean(request.url),
-            outcome=kind,
-            status=status,
-            error=self._clean(reason) if failed or reason else "",
-            attempts=outcome.attempts,
-            headers=loggable_headers(exchange.headers) if exchange is not None and with_body else None,
-            body=self._clean(exchange.body.decode("utf-8", "replace")) if exchange is not None and with_body else None,
-            requested_at=outcome.requested_at,
-            elapsed=outcome.elapsed,
-        )
-        row_texts: list[str | None] = [None] * len(rows)
-        if _wanted(self._log_row, failed=failed):
-            whole = encode(chunk.batch.take(pa.array(rows, pa.int64())), _WHOLE_ROW)
-            row_texts = [whole.row(i).decode() for i in range(len(rows))]
-        digests = [chunk.digests[row] for row in rows]
-        occurrences = [chunk.occurrences[row] for row in rows]
-        self._guarded(lambda: log.add(record, digests, occurrences, row_texts))
-
-    def _request_id(self, request: Request) -> str:
-        if request.id is None:
-            self._requests_made += 1
-            request.id = f"{self._name}-{self._requests_made}"
-        return request.id
+    def _record(self, outcome: Outcome, chunk: Chunk, rows: Sequence[int], kind: str, status: int, reason: str) -> None:
+        journal = self._journal
+        if journal is not None:
+            self._guarded(lambda: journal.record(outcome, chunk, rows, kind, status, reason))
 
     def _guarded(self, log_call: Callable[[], None]) -> None:
         """Call the log; when it cannot be written the task stops, for nothing may be sent unrecorded."""
         try:
             log_call()
         except ResponseLogError as error:
-            self._log = None
+            self._journal = None
             self._fail(Failure("log", str(error)))
-
-    def _clean(self, text: str) -> str:
-        secrets = self._auth.secrets()
-        if len(secrets) != len(self._secrets):
-            self._secrets = secrets
-            self._redactor = Redactor([*self._options.secrets(), *secrets])
-        return self._redactor.clean(text)
 
     def _open_client(self) -> Client:
         kind = content_type(self._options)
@@ -422,32 +336,5 @@ class Delivery:
         return open_client(self._options, self._auth, headers)
 
 
-def _wanted(when: str, *, failed: bool) -> bool:
-    return when == "always" or (when == "onError" and failed)
-
-
 def _told(result: RowResult) -> str:
     return f"status {result.status}: {result.reason}" if result.status else result.reason
-
-
-def _identities(digests: Sequence[bytes], occurrences: Sequence[int]) -> list[bytes]:
-    """Who each row of a partition is: its digest, told apart from its equals by their number."""
-    return [
-        digest if not number else bytes(a ^ b for a, b in zip(digest, number.to_bytes(16, "big"), strict=True))
-        for digest, number in zip(digests, occurrences, strict=True)
-    ]
-
-
-def _without(
-    batch: pa.RecordBatch, dropped: Sequence[bool], digests: list[bytes], occurrences: list[int]
-) -> tuple[pa.RecordBatch, list[bytes], list[int]]:
-    """The rows that are not dropped."""
-    if not any(dropped):
-        return batch, digests, occurrences
-    kept = [row for row, drop in enumerate(dropped) if not drop]
-    batch = batch.take(pa.array(kept, pa.int64()))
-    if not digests:
-        return batch, digests, occurrences
-    return batch, [digests[row] for row in kept], [occurrences[row] for row in kept]
-
-

@@ -112,8 +112,8 @@ def conclude(reports: Sequence[Report | None], max_failed_rows: int | None) -> T
         return AuthError(f"{message}{detail}. {tell(counts)}", status=refused.status if refused else None)
     if max_failed_rows is not None and counts.refused > max_failed_rows:
         detail = f" The first: {refused.message}" if refused else ""
-        message = f"{_rows(counts.refused)} went to the dead letters, more than maxFailedRows={max_failed_rows}. {tell(counts)}"
-        return RejectedError(message + detail, summary=asdict(counts))
+        message = f"{_rows(counts.refused)} went to the dead letters, more than maxFailedRows={max_failed_rows}"
+        return RejectedError(f"{message}. {tell(counts)}.{detail}", summary=asdict(counts))
     dead = counts.refused if all(report.dead_letters for report in known) else 0
     if counts.rows != counts.accepted + dead + counts.skipped + counts.superseded:
         return TrunklineError(f"not every row is accounted for: {tell(counts)}", summary=asdict(counts))

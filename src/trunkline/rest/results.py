@@ -45,7 +45,9 @@ class ResultReader:
         success: Statuses that mean accepted.
     """
 
-    def __init__(self, path: str, id_field: str | None, ok: str | None, error: str | None, success: Collection[int]) -> None:
+    def __init__(
+        self, path: str, id_field: str | None, ok: str | None, error: str | None, success: Collection[int]
+    ) -> None:
         self._path = [] if path == "$" else path.removeprefix("$.").split(".")
         self.id_field = id_field
         self._ok = ok.split(".") if ok else None
@@ -57,8 +59,13 @@ class ResultReader:
         """The reader that `results.*` asks for, None where answers speak for the whole request."""
         if not options["results.path"]:
             return None
-        names = ("results.path", "results.id", "results.ok", "results.error")
-        return cls(*(options[name] for name in names), options["successCodes"])
+        return cls(
+            options["results.path"],
+            options["results.id"],
+            options["results.ok"],
+            options["results.error"],
+            options["successCodes"],
+        )
 
     def read(self, body: bytes, count: int, ids: Callable[[], Sequence[str | None]]) -> list[RowResult]:
         """The fate of each row, in the order the rows were sent.
@@ -96,7 +103,7 @@ class ResultReader:
             raise ResultsError(message)
         return [named[name or ""] for name in ids]
 
-    def _result(self, entry: Any) -> RowResult:  # noqa: ANN401 - JSON
+    def _result(self, entry: Any) -> RowResult:
         told = _dig(entry, self._ok) if self._ok else None
         reason = _dig(entry, self._error) if self._error else None
         status = _status(told)
@@ -109,7 +116,7 @@ class ResultReader:
         return RowResult(ok, status, "" if ok else _reason(reason, told))
 
 
-def _dig(value: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 - JSON
+def _dig(value: Any, path: Sequence[str]) -> Any:
     for name in path:
         if isinstance(value, dict):
             value = value.get(name)
@@ -123,9 +130,9 @@ def _dig(value: Any, path: Sequence[str]) -> Any:  # noqa: ANN401 - JSON
 def _status(told: object) -> int:
     if isinstance(told, bool):
         return 0
-    if isinstance(told, int) and 100 <= told <= 599:  # noqa: PLR2004 - the range of HTTP statuses
+    if isinstance(told, int) and 100 <= told <= 599:
         return told
-    if isinstance(told, str) and len(told) == 3 and told.isdecimal():  # noqa: PLR2004 - "201"
+    if isinstance(told, str) and len(told) == 3 and told.isdecimal():
         return int(told)
     return 0
 

@@ -302,7 +302,10 @@ def _ready_bodies(column: pa.Array, name: str, separator: str, refused: Refused)
 def _form_bodies(batch: pa.RecordBatch, refused: Refused) -> JsonRows:
     """`name=value&...` of each row; a null column is left out."""
     names = [quote_plus(name) for name in batch.schema.names]
-    columns = [texts(column, name=name, errors=refused).to_pylist() for name, column in zip(batch.schema.names, batch.columns, strict=True)]
+    columns = [
+        texts(column, name=name, errors=refused).to_pylist()
+        for name, column in zip(batch.schema.names, batch.columns, strict=True)
+    ]
     bodies = [
         "&".join(f"{name}={quote_plus(value)}" for name, value in zip(names, row, strict=True) if value is not None)
         for row in zip(*columns, strict=True)

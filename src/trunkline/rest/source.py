@@ -1,7 +1,7 @@
 """The format `rest`: rows to and from any REST API.
 
-    spark.dataSource.register(RestDataSource)
-    df.write.format("rest").mode("append").option("url", "https://api.example.com/users").save()
+spark.dataSource.register(RestDataSource)
+df.write.format("rest").mode("append").option("url", "https://api.example.com/users").save()
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ class RestDataSource(DataSource):
         """The short name after `format`."""
         return "rest"
 
-    def writer(self, schema: StructType, overwrite: bool) -> RestBatchWriter:  # noqa: FBT001 - Spark's signature
+    def writer(self, schema: StructType, overwrite: bool) -> RestBatchWriter:
         """For `df.write` and `INSERT INTO`."""
         _refuse_overwrite(overwrite=overwrite)
         return RestBatchWriter(self.options, schema)
 
-    def streamWriter(self, schema: StructType, overwrite: bool) -> RestStreamWriter:  # noqa: FBT001, N802 - Spark's signature
+    def streamWriter(self, schema: StructType, overwrite: bool) -> RestStreamWriter:  # noqa: N802 - Spark's signature
         """For `df.writeStream`."""
         _refuse_overwrite(overwrite=overwrite)
         return RestStreamWriter(self.options, schema)
@@ -38,4 +38,5 @@ class RestDataSource(DataSource):
 
 def _refuse_overwrite(*, overwrite: bool) -> None:
     if overwrite:
-        raise OptionError('rest: only .mode("append") (streams: outputMode append): what an API holds cannot be replaced')
+        how = 'use .mode("append"), and outputMode append for a stream'
+        raise OptionError(f"rest: what an API holds cannot be overwritten: {how}")

@@ -1,0 +1,99 @@
+"""Who a row is: so that what was accepted is not sent again, and an old version never follows a new one.
+
+A row of a partition is its digest and its number among equal rows: two equal rows are two rows, and their order, which
+a shuffle changes, does not matter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from trunkline.rest.report import Counts
+from trunkline.rest.rows import Chunk, RequestBuilder
+from trunkline.values import DigestBag, Occurrences, row_digests
+
+_DIGEST_SIZE = 16
+
+
+class Identities:
+    """Turns the batches of one partition into chunks of the rows that are still to be sent.
+
+    Args:
+        builder: Makes the chunks.
+        counts: Where rows read, skipped and superseded are counted.
+        identify: Whether digests are wanted at all; they cost about a microsecond a row.
+        order: The column that tells versions of a key apart, None where none is kept in order.
+    """
+
+    def __init__(self, builder: RequestBuilder, counts: Counts, *, identify: bool, order: str | None) -> None:
+        self._builder = builder
+        self._counts = counts
+        self._identify = identify
+        self._order = order
+        self._occurrences = Occurrences()
+        self._accepted: DigestBag | None = None
+        self._newest: dict[bytes, Any] = {}
+
+    def skip(self, accepted: pa.Table) -> None:
+        """Leave out these rows from now on: `row_digest` and `occurrence` of what has been accepted, each pair once."""
+        if accepted.num_rows:
+            self._accepted = DigestBag()
+            self._accepted.add(_combined(accepted["row_digest"].to_pylist(), accepted["occurrence"].to_pylist()))
+
+    def chunk(self, batch: pa.RecordBatch) -> Chunk:
+        """What is to be sent of a batch."""
+        self._counts.rows += len(batch)
+        batch = self._builder.ordered(batch)
+        digests: list[bytes] = []
+        occurrences: list[int] = []
+        if self._identify:
+            digests = row_digests(batch)
+            occurrences = self._occurrences.number(digests)
+            if self._accepted is not None:
+                done = self._accepted.take(_combined(digests, occurrences))
+                self._counts.skipped += sum(done)
+                batch, digests, occurrences = _without(batch, done, digests, occurrences)
+        chunk = self._builder.chunk(batch)
+        if self._order is not None and chunk.keys is not None:
+            outdated = self._outdated(chunk.keys, chunk.batch.column(self._order))
+            if any(outdated):
+                self._counts.superseded += sum(outdated)
+                batch, digests, occurrences = _without(batch, outdated, digests, occurrences)
+                chunk = self._builder.chunk(batch)
+        chunk.digests, chunk.occurrences = digests, occurrences
+        return chunk
+
+    def _outdated(self, keys: Sequence[bytes], order: pa.Array) -> list[bool]:
+        """Which rows come after a newer version of their key went out: sending them would undo it."""
+        outdated = []
+        for key, version in zip(keys, order.to_pylist(), strict=True):
+            newest = self._newest.get(key)
+            old = newest is not None and (version is None or version < newest)
+            outdated.append(old)
+            if not old and version is not None:
+                self._newest[key] = version
+        return outdated
+
+
+def _combined(digests: Sequence[bytes], occurrences: Sequence[int]) -> list[bytes]:
+    """One value for a digest and its number, the digest itself for the first."""
+    return [
+        digest if not number else (int.from_bytes(digest, "big") ^ number).to_bytes(_DIGEST_SIZE, "big")
+        for digest, number in zip(digests, occurrences, strict=True)
+    ]
+
+
+def _without(
+    batch: pa.RecordBatch, dropped: Sequence[bool], digests: list[bytes], occurrences: list[int]
+) -> tuple[pa.RecordBatch, list[bytes], list[int]]:
+    """The rows that are not dropped."""
+    if not any(dropped):
+        return batch, digests, occurrences
+    kept = [row for row, drop in enumerate(dropped) if not drop]
+    batch = batch.take(pa.array(kept, pa.int64()))
+    if not digests:
+        return batch, digests, occurrences
+    return batch, [digests[row] for row in kept], [occurrences[row] for row in kept]
