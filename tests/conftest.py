@@ -26,6 +26,8 @@ settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
+pytest_plugins = ["trunkline.testing.plugin", "tests.servers.fixtures"]
+
 SPARK_FIXTURES = {"spark_session", "spark_context"}
 
 

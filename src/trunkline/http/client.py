@@ -11,6 +11,7 @@ Memory is bounded by what is in flight: a request is pulled only when it may be 
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
@@ -159,7 +160,7 @@ class Client:
                 break
             if done and schedule.idle:
                 break
-            yield from self._collect(now, upstream_slow=upstream_slow)
+            yield from self._collect(now, more=not done, upstream_slow=upstream_slow)
         if source_error is not None:
             raise source_error
 
@@ -167,13 +168,13 @@ class Client:
         """Drop all connections."""
         self._transport.close()
 
-    def _collect(self, now: float, *, upstream_slow: bool) -> Iterator[Outcome | None]:
+    def _collect(self, now: float, *, more: bool, upstream_slow: bool) -> Iterator[Outcome | None]:
         schedule = self.schedule
         if schedule.stopped is not None:
             wait = _TICK
         else:
-            wait = max(0.0, schedule.wake(now) - now)
-            if wait > _LONG_PAUSE and not schedule.in_flight:
+            wait = max(0.0, schedule.wake(now, more=more) - now)
+            if _LONG_PAUSE < wait < math.inf and not schedule.in_flight:
                 self._tell_pause(now, wait)
             wait = min(wait, _UPSTREAM_WAIT if upstream_slow else _TICK)
         for exchange in self._transport.poll(wait):

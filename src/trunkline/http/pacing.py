@@ -18,6 +18,15 @@ MAX_CONCURRENCY = 200
 _EWMA_ALPHA = 0.4
 _DEVIATIONS = 2.5
 _DECREASE = 0.9
+_LARGEST_DECREASE = 0.5
+_SHARE_ALPHA = 0.2
+_CLIMB = 20
+_COST_SHARE = 5
+_LEAST = 0.01
+_PACED = 8.0
+_QUEUEING = 2.0
+_NOISE = 1.5
+_UNKNOWN_ROUND_TRIP = 0.25
 # botocore's retry quota: a bucket of 500, 14 for a retry (5 after throttling), 1 back for a success.
 _BUDGET, _RETRY_COST, _THROTTLE_COST = 500, 14, 5
 THROTTLE_BASE, FAULT_BASE = 1.0, 0.2
@@ -36,75 +45,145 @@ _ROUNDING = 1e-9
 class Concurrency:
     """How many exchanges may be in flight: fixed, or found by watching round trips and refusals.
 
-    Adaptive: doubles once per mean round trip from `FIRST_WAVE` until the first sign of pressure; then at most one
-    change per mean round trip, up by one when the limit was reached and round trips are not longer than before,
-    down by a tenth when there was pressure or round trips have grown well beyond their usual spread.
+    Adaptive: doubles once per mean round trip from `FIRST_WAVE` until the first sign of pressure. From then on a refusal
+    takes a tenth away (up to half when most were refused), and the window climbs back along a cubic: fast at first,
+    flat around where it was refused, then faster again. Round trips well above their usual spread count as a refusal;
+    round trips twice the shortest of late end the growth, because a server that queues never refuses.
+
+    The window may be a fraction: below `_PACED` sends are `spacing` seconds apart, so a hundred tasks can share what ten
+    requests in flight would use up.
 
     Args:
         fixed: The number to keep; None finds it.
         most: The adaptive limit never passes it.
+
+    Attributes:
+        limit: Exchanges that may be in flight.
+        spacing: Seconds between two sends, 0.0 for none.
+        reached: Set by the caller when the limit or the spacing held a send back; without it nothing grows.
     """
 
     def __init__(self, fixed: int | None = None, most: int = MAX_CONCURRENCY) -> None:
         self.fixed = fixed
         self.most = fixed or most
         self.limit = min(FIRST_WAVE, self.most)
+        self.spacing = 0.0
+        self.reached = False
+        self._window = float(self.limit)
         self._mean = self._variance = 0.0
         self._sum = 0.0
         self._count = 0
-        self._pressure = self._reached = False
+        self._refused = 0
+        self._refused_share = 0.0
+        self._cost = 0.0
         self._slow_start = True
+        self._paced = False
+        # The cubic: from `_low` at `_since` to `_top`, where it was refused, `_span` seconds later.
+        self._low = self._since = 0.0
+        self._top = math.inf
+        self._span = 1.0
+        # The shortest round trip of this minute and of the one before.
+        self._shortest = self._shortest_before = math.inf
+        self._minute_end = -math.inf
         self._window_end = -math.inf
 
     @property
     def mean(self) -> float:
-        """The usual round trip in seconds, 0.0 while unknown."""
-        return self._mean
+        """The usual round trip in seconds; a guess while unknown."""
+        return self._mean or _UNKNOWN_ROUND_TRIP
 
     def restart(self) -> None:
-        """Begin again with slow start: the server has just come back."""
-        self.limit = min(FIRST_WAVE, self.most)
+        """Begin again with slow start, up to where it was refused last: the server has just come back."""
         self._slow_start = True
-        self._pressure = False
+        self._set(min(FIRST_WAVE, self.most, self._top))
 
-    def answered(self, now: float, elapsed: float, in_flight: int, *, success: bool, pressure: bool) -> None:
-        """Learn from one finished exchange; `in_flight` counts it too."""
-        if in_flight >= self.limit:
-            self._reached = True
-        if pressure:
-            self._pressure = True
+    def answered(self, now: float, elapsed: float, *, success: bool, pressure: bool, cost: float = 0.0) -> None:
+        """Learn from one finished exchange.
+
+        Args:
+            now: The time.
+            elapsed: Its round trip in seconds.
+            success: It was accepted: only then its round trip counts.
+            pressure: It says that there was too much.
+            cost: Seconds for which the refusal closes the task, by `Retry-After`.
+        """
         if success:
             self._sum += elapsed
             self._count += 1
         if self.fixed is not None:
+            if success:
+                self._mean += _EWMA_ALPHA * (elapsed - self._mean) if self._mean else elapsed
             self.limit = self.fixed
-            self._mean = elapsed if not self._mean else self._mean + _EWMA_ALPHA * (elapsed - self._mean)
-        elif now >= self._window_end:
+            return
+        if pressure:
+            self._refused += 1
+            self._cost = max(self._cost, cost)
+        if now >= self._window_end:
             self._adjust(now)
 
     def _adjust(self, now: float) -> None:
         current = self._sum / self._count if self._count else None
-        if self._pressure:
-            self._slow_start = False
-            self.limit = max(1, int(self.limit * _DECREASE))
-        elif current is not None and self._reached:
-            congested = self._mean > 0 and current >= self._mean + _DEVIATIONS * math.sqrt(self._variance)
-            if self._slow_start:
-                self.limit = min(self.most, self.limit * 2)
-            elif congested and self._variance > 0:
-                self.limit = max(1, int(self.limit * _DECREASE))
-            elif current <= self._mean:
-                self.limit = min(self.most, self.limit + 1)
+        answers = self._count + self._refused
+        if answers:
+            self._refused_share += _SHARE_ALPHA * (self._refused / answers - self._refused_share)
+        if self._refused:
+            self._paced = True
+            share = max(_LARGEST_DECREASE, min(_DECREASE, 1.0 - self._refused_share))
+            self._shrink(now, _LARGEST_DECREASE if self._slow_start else share)
+        elif current is not None:
+            self._note_shortest(now, current)
+            if self._slow_start and current > _QUEUEING * self._shortest_before:
+                self._shrink(now, _LARGEST_DECREASE)
+            elif self._congested(current):
+                self._shrink(now, _DECREASE)
+            elif self.reached:
+                self._grow(now, current)
         if current is not None:
-            if self._mean:
-                off = current - self._mean
-                self._mean += _EWMA_ALPHA * off
+            off = current - self._mean
+            self._mean += _EWMA_ALPHA * off if self._mean else current
+            if off != current:
                 self._variance = (1 - _EWMA_ALPHA) * (self._variance + _EWMA_ALPHA * off * off)
-            else:
-                self._mean = current
-        self._window_end = now + self._mean
-        self._sum, self._count = 0.0, 0
-        self._pressure = self._reached = False
+        self._set(self._window)
+        self._window_end = now + max(self.mean, self.spacing)
+        self._sum, self._count, self._refused, self._cost = 0.0, 0, 0, 0.0
+        self.reached = False
+
+    def _congested(self, current: float) -> bool:
+        spread = _DEVIATIONS * math.sqrt(self._variance)
+        return 0.0 < self._mean <= current - spread and current > _NOISE * self._shortest_before
+
+    def _shrink(self, now: float, factor: float) -> None:
+        self._slow_start = False
+        self._top = self._window
+        self._window = self._low = max(_LEAST, self._window * factor)
+        self._since = now
+        self._span = max(_CLIMB * self.mean, _COST_SHARE * self._cost)
+
+    def _grow(self, now: float, current: float) -> None:
+        if self._slow_start:
+            self._window *= 2
+            if self._window >= self._top:
+                self._slow_start = False
+                self._window = self._low = self._top * _DECREASE
+                self._since = now
+        elif current <= _QUEUEING * self._shortest_before:
+            beyond = (now - self._since) / self._span - 1.0
+            target = self._top + (self._top - self._low) * beyond**3
+            self._window = min(self._window + 1.0, max(self._window, target))
+        self._window = min(self._window, float(self.most))
+
+    def _note_shortest(self, now: float, current: float) -> None:
+        if now >= self._minute_end:
+            self._shortest_before = self._shortest
+            self._shortest = math.inf
+            self._minute_end = now + 60.0
+        self._shortest = min(self._shortest, current)
+        self._shortest_before = min(self._shortest_before, current)
+
+    def _set(self, window: float) -> None:
+        self._window = window
+        self.limit = math.ceil(window)
+        self.spacing = self.mean / window if self._paced and window < _PACED else 0.0
 
 
 class RateLimit:
@@ -211,6 +290,7 @@ class Gate:
         self.unhealthy_since: float | None = None
         self._random = random
         self._closings = 0
+        self._tripped_until = -math.inf
         self._probes_left = 0
         self._recent: deque[bool] = deque(maxlen=_REMEMBERED)
         self._failed = 0
@@ -230,11 +310,11 @@ class Gate:
         if self.until <= now:
             self.until = now + mean * self._random.uniform(0.5, 1.0)
 
-    def healthy(self) -> bool:
+    def healthy(self, now: float) -> bool:
         """Record an answer of a healthy origin; True when this one opened the gate again after a trip."""
         self._record(failed=False)
         self._run = 0
-        if self._probes_left:
+        if self._probes_left and now >= self._tripped_until:
             self._probes_left -= 1
             if self._probes_left:
                 return False
@@ -257,11 +337,12 @@ class Gate:
 
     def trip(self, now: float) -> None:
         """Close for one more, longer, while: exchanges already in flight when it closed do not lengthen it."""
-        if self.until > now and self.probing:
+        if now < self._tripped_until:
             return
         if self.unhealthy_since is None:
             self.unhealthy_since = now
-        self.hold(now, min(_CLOSED_BASE * 2**self._closings, _CLOSED_CAP) * self._random.uniform(0.5, 1.0))
+        self._tripped_until = now + min(_CLOSED_BASE * 2**self._closings, _CLOSED_CAP) * self._random.uniform(0.5, 1.0)
+        self.until = max(self.until, self._tripped_until)
         self._closings = min(self._closings + 1, 16)
         self._probes_left = _PROBES
 

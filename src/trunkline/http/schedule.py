@@ -82,6 +82,7 @@ class Schedule:
         self._well_once = False
         self._trouble_since: float | None = None
         self._give_up_at = math.inf
+        self._paced_until = -math.inf
         self.trouble = ""
 
     @property
@@ -150,7 +151,10 @@ class Schedule:
 
     def room(self, now: float) -> bool:
         """Whether one more exchange may start now."""
-        if self.in_flight >= self.limit or now < self._gate.until or self.stopped is not None:
+        if self.in_flight >= self.limit or now < self._paced_until:
+            self._concurrency.reached = True
+            return False
+        if now < self._gate.until or self.stopped is not None:
             return False
         return self._rate is None or self._rate.ready_at(now) <= now
 
@@ -168,20 +172,27 @@ class Schedule:
         else:
             request.since = now
         request.attempts += 1
+        if self._concurrency.spacing:
+            self._paced_until = now + self._concurrency.spacing
         if self._rate is not None:
             self._rate.take(now, request.weight)
 
-    def wake(self, now: float) -> float:
-        """The next time at which something may be sent, or must be given up, without another answer."""
+    def wake(self, now: float, *, more: bool = False) -> float:
+        """The next time at which something may be sent, or must be given up, without another answer.
+
+        Args:
+            now: The time.
+            more: There are requests that have not been admitted yet.
+        """
         if self.stopped is not None:
             return now
         at = math.inf
-        if self._ready:
+        if self._ready or (more and self.wants_more):
             at = now
         elif self._later:
             at = max(now, self._later[0][0])
         if at < math.inf and self.in_flight < self.limit:
-            at = max(at, self._gate.until)
+            at = max(at, self._gate.until, self._paced_until)
             if self._rate is not None:
                 at = max(at, self._rate.ready_at(at))
         else:
@@ -237,12 +248,14 @@ class Schedule:
         fault = exchange.fault
         pressure = verdict.throttled or fault in (Fault.TIMEOUT, Fault.REFUSED, Fault.CONNECT_TIMEOUT)
         success = verdict.kind == "accepted"
-        self._concurrency.answered(now, exchange.elapsed, self.in_flight, success=success, pressure=pressure)
+        if not verdict.auth:
+            cost = verdict.wait or 0.0
+            self._concurrency.answered(now, exchange.elapsed, success=success, pressure=pressure, cost=cost)
         self.in_flight -= 1
         if verdict.pause:
             self._gate.hold(now, verdict.pause)
         if not (verdict.unhealthy or verdict.throttled):
-            if self._gate.healthy():
+            if self._gate.healthy(now):
                 self._concurrency.restart()
                 self._budget.refill()
             self._budget.succeeded()
@@ -253,7 +266,9 @@ class Schedule:
         if self._trouble_since is None:
             self._trouble_since = now
             self._give_up_at = now + (self._deadline if self._well_once else min(self._deadline, START_PATIENCE))
-        if verdict.unhealthy and self._gate.failed(now):
+        # One wave refused at once is one failure: the concurrency was too high, which says little of the origin.
+        same_wave = verdict.throttled and now < self._gate.until
+        if verdict.unhealthy and not same_wave and self._gate.failed(now):
             self._concurrency.restart()
         if verdict.throttled:
             self._gate.throttled(now, self._concurrency.mean)

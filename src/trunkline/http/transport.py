@@ -15,31 +15,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import ssl
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
-from aiohttp import hdrs
-from yarl import URL
 
 from trunkline.errors import OptionError
-from trunkline.http.body import BodyError, decoded
+from trunkline.http.connection import Origin, connected, converse, encoded_headers, fault_of, ssl_words
 from trunkline.http.message import Exchange, Fault, Request
 
 if TYPE_CHECKING:
     from trunkline.credentials import Secret
 
-# Ours are complete: aiohttp need not look for what is missing.
-_OWN_HEADERS = (hdrs.ACCEPT, hdrs.ACCEPT_ENCODING, hdrs.USER_AGENT, hdrs.CONTENT_TYPE)
 _TLS_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-# A server may send this much in its headers; aiohttp refuses a longer line or field.
-_MAX_HEADER_BYTES = 32_768
+# Methods whose empty body needs no Content-Length: 0 (RFC 9110 section 8.6).
+_BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
+# All that may stand in a URL that is encoded already, "%" among it.
+_URL_SAFE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Settings:
     """What a connection needs to know; equal settings can share a transport.
 
     Attributes:
-        connect: Seconds to connect, TLS included.
+        connect: Seconds to connect: name, proxy and TLS included.
         read: Seconds between two arrivals of bytes.
         total: Seconds for the whole exchange.
         max_bytes: The largest answer, on the wire and decoded.
@@ -81,7 +78,8 @@ class Settings:
         try:
             context = ssl.create_default_context(cafile=self.ca)
         except (OSError, ssl.SSLError) as error:
-            raise OptionError(f"tls.ca: cannot load {self.ca}: {error}") from None
+            words = ssl_words(error) if isinstance(error, ssl.SSLError) else error.strerror
+            raise OptionError(f"tls.ca: cannot load {self.ca}: {words}") from None
         context.minimum_version = _TLS_VERSIONS[self.min_tls]
         if not self.verify:
             context.check_hostname = False
@@ -90,8 +88,13 @@ class Settings:
             password = self.key_password.reveal if self.key_password is not None else _no_password
             try:
                 context.load_cert_chain(self.cert, self.key_file, password)
-            except (OSError, ssl.SSLError) as error:
-                raise OptionError(f"tls.cert: cannot load {self.cert}: {error}") from None
+            except ssl.SSLError as error:
+                # OpenSSL says the same of a wrong password and of a broken file, and says it badly.
+                causes = "is it PEM, does the key belong to the certificate, is tls.keyPassword right?"
+                files = self.cert if self.key_file is None else f"{self.cert} with {self.key_file}"
+                raise OptionError(f"tls.cert: cannot load {files}: {causes} ({ssl_words(error)})") from None
+            except OSError as error:
+                raise OptionError(f"tls.cert: cannot read {error.filename or self.cert}: {error.strerror}") from None
         return context
 
     def proxy_for(self, url: str) -> str | None:
@@ -105,56 +108,64 @@ class Settings:
 
 
 class AiohttpTransport:
-    """HTTP/1.1 over aiohttp, on uvloop where it is installed."""
+    """HTTP/1.1 over aiohttp's connections, on uvloop where it is installed."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._loop = _new_event_loop()
         self._finished: list[Exchange] = []
         self._polling = False
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._session: aiohttp.ClientSession | None = None
-        self._last_url = ""
-        self._last_parsed: URL | None = None
-        self._proxy: str | None = None
-        self._proxy_origin: tuple[str, str] | None = None
-        self._request: Any = None
+        self._tasks: dict[Exchange, asyncio.Task[None]] = {}
+        # In the order they began: the first is always the next to run out of time.
+        self._deadlines: dict[Exchange, float] = {}
+        self._alarm: asyncio.TimerHandle | None = None
+        self._connector: aiohttp.TCPConnector | None = None
+        self._tls: ssl.SSLContext | None = None
+        self._timeout = aiohttp.ClientTimeout(connect=settings.connect)
+        self._origin: Origin | None = None
+        self._headers: Mapping[str, str] | None = None
+        self._lines = b""
 
     def start(self, request: Request, url: str, headers: Mapping[str, str]) -> None:
         """Begin an exchange; its bytes leave at the next `poll`.
 
+        What cannot be sent as it is (a control character in the URL, a header that would forge another) ends as an
+        exchange with a fault like everything else.
+
         Args:
             request: Comes back as `Exchange.request`; its method and body are sent.
             url: Where to, encoded already.
-            headers: All headers to send.
+            headers: All headers to send, but for Host and Content-Length.
+
+        Raises:
+            OptionError: The certificates of the settings cannot be loaded.
         """
-        if self._session is None:
-            self._open()
-        parsed = self._last_parsed
-        if parsed is None or url != self._last_url:
-            parsed = self._last_parsed = URL(url, encoded=True)
-            self._last_url = url
-            if (parsed.scheme, parsed.authority) != self._proxy_origin:
-                self._proxy_origin = (parsed.scheme, parsed.authority)
-                self._proxy = self._settings.proxy_for(url)
-        task = self._loop.create_task(self._exchange(request, parsed, headers))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        exchange = Exchange(request)
+        try:
+            origin, head = self._prepare(request, url, headers)
+        except OptionError:
+            raise
+        except ValueError as error:
+            exchange.fault, exchange.detail = Fault.MALFORMED, f"not sent: {error}"
+            self._finished.append(exchange)
+            return
+        self._tasks[exchange] = self._loop.create_task(self._exchange(exchange, origin, head, request.body))
 
     def poll(self, wait: float | None) -> list[Exchange]:
         """What has finished; waits up to `wait` seconds for the first one, without end when None."""
         loop = self._loop
-        self._polling = True
-        if wait is None:
-            loop.run_forever()
-        elif wait <= 0:
+        alarm = None
+        if self._finished or (wait is not None and wait <= 0):
             loop.call_soon(loop.stop)
-            loop.run_forever()
-        else:
+        elif wait is not None:
             alarm = loop.call_later(wait, loop.stop)
+        self._polling = True
+        try:
             loop.run_forever()
-            alarm.cancel()
-        self._polling = False
+        finally:
+            self._polling = False
+            if alarm is not None:
+                alarm.cancel()
         finished, self._finished = self._finished, []
         return finished
 
@@ -162,78 +173,97 @@ class AiohttpTransport:
         """Drop every connection; exchanges under way are lost."""
         if self._loop.is_closed():
             return
-        for task in list(self._tasks):
+        if self._alarm is not None:
+            self._alarm.cancel()
+        for task in self._tasks.values():
             task.cancel()
         self._loop.run_until_complete(self._shut())
         self._loop.close()
 
     async def _shut(self) -> None:
         if self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if self._connector is not None:
+            await self._connector.close()
 
-    def _open(self) -> None:
-        self._loop.run_until_complete(self._connect())
+    def _prepare(self, request: Request, url: str, headers: Mapping[str, str]) -> tuple[Origin, bytes]:
+        """Where to connect, and the head to send; ValueError when there is no sending it."""
+        cut = len(url)
+        start = url.find("://") + 3
+        for mark in "/?#":
+            at = url.find(mark, start, cut)
+            if at >= 0:
+                cut = at
+        origin = self._origin
+        if origin is None or url[:cut] != origin.base:
+            origin = self._origin = self._open(url[:cut])
+        target = url[cut:].partition("#")[0]
+        if not target.startswith("/"):
+            target = f"/{target}"
+        if not target.isascii() or not target.isprintable() or " " in target:
+            if any(ord(character) < 0x20 or character == "\x7f" for character in target):  # noqa: PLR2004 - ASCII
+                raise ValueError("the URL holds a control character")
+            target = quote(target, safe=_URL_SAFE)
+        # The same headers come again and again. Compared by value: the caller may have changed its mapping.
+        if headers != self._headers:
+            self._lines = encoded_headers(headers)
+            self._headers = dict(headers)
+        body = request.body
+        length = b"" if not body and request.method in _BODILESS else b"Content-Length: %d\r\n" % len(body or b"")
+        line = f"{request.method} {origin.prefix}{target} HTTP/1.1\r\n".encode()
+        return origin, b"%b%b%b%b\r\n" % (line, origin.lines, self._lines, length)
+
+    def _open(self, base: str) -> Origin:
+        proxy = self._settings.proxy_for(base)
+        if self._tls is None and (base.startswith("https:") or (proxy or "").startswith("https:")):
+            self._tls = self._settings.ssl_context()
+        origin = Origin(base, proxy, self._tls, self._loop)
+        if self._connector is None:
+            self._loop.run_until_complete(self._connect())
+        return origin
 
     async def _connect(self) -> None:
-        settings = self._settings
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=settings.ssl_context()),
-            timeout=aiohttp.ClientTimeout(total=settings.total, sock_connect=settings.connect, sock_read=settings.read),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_OWN_HEADERS,
-            auto_decompress=False,
-            max_line_size=_MAX_HEADER_BYTES,
-            max_field_size=_MAX_HEADER_BYTES,
-        )
-        # aiohttp repeats idempotent requests by itself on a connection that broke; here only the schedule repeats.
-        self._session._retry_connection = False  # noqa: SLF001
-        self._request = self._session._request  # noqa: SLF001 - saves a context manager per request
+        self._connector = aiohttp.TCPConnector(limit=0)
 
-    async def _exchange(self, request: Request, url: URL, headers: Mapping[str, str]) -> None:
+    async def _exchange(self, exchange: Exchange, origin: Origin, head: bytes, body: bytes | None) -> None:
+        settings = self._settings
         began = time.perf_counter()
-        exchange = Exchange(request)
-        response: aiohttp.ClientResponse | None = None
+        self._deadlines[exchange] = began + settings.total
+        if self._alarm is None:
+            self._alarm = self._loop.call_later(settings.total, self._expire)
+        connection = None
         try:
-            response = await self._request(
-                request.method, url, data=request.body, headers=headers, allow_redirects=False, proxy=self._proxy
-            )
-            exchange.status, exchange.headers = response.status, response.headers
-            exchange.body = await self._read(response)
+            assert self._connector is not None
+            connection = await connected(self._connector, origin, self._timeout)
+            await converse(exchange, connection, head, body, settings.read, settings.max_bytes)
         except asyncio.CancelledError:
-            exchange.fault = Fault.RESET
-            raise
-        except BodyError as error:
-            exchange.fault, exchange.detail = error.fault, error.detail
+            # Time is up, which `_expire` has written into the exchange; otherwise the transport closes.
+            if exchange.fault is None:
+                raise
+            if connection is None:
+                exchange.fault = Fault.CONNECT_TIMEOUT
         except Exception as error:  # noqa: BLE001 - whatever it was, the exchange ends as a fault and is judged
-            exchange.fault, exchange.detail = _fault(error)
+            exchange.fault, exchange.detail = fault_of(error, settings.read)
         finally:
-            if response is not None and exchange.fault is not None:
-                response.close()
             exchange.elapsed = time.perf_counter() - began
+            del self._tasks[exchange]
+            del self._deadlines[exchange]
             self._finished.append(exchange)
             if self._polling:
                 self._polling = False
                 self._loop.stop()
 
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        most = self._settings.max_bytes
-        encoding = response.headers.get(hdrs.CONTENT_ENCODING)
-        length = response.content_length
-        if length is not None and length > most:
-            raise BodyError(Fault.TOO_LARGE, f"{length} bytes announced, {most} allowed")
-        if length is not None:
-            raw = await response.read()
-        else:
-            chunks, size = [], 0
-            while chunk := await response.content.readany():
-                size += len(chunk)
-                if size > most:
-                    raise BodyError(Fault.TOO_LARGE, f"more than {most} bytes")
-                chunks.append(chunk)
-            raw = b"".join(chunks)
-        return raw if encoding is None else decoded(raw, encoding, most)
+    def _expire(self) -> None:
+        """End what has taken longer than the whole exchange may; wake again when the next one's time is up."""
+        self._alarm = None
+        now = time.perf_counter()
+        for exchange, deadline in self._deadlines.items():
+            if deadline > now:
+                self._alarm = self._loop.call_later(deadline - now, self._expire)
+                return
+            if exchange.fault is None:
+                exchange.fault, exchange.detail = Fault.TIMEOUT, f"not complete after {self._settings.total:g} s"
+                self._tasks[exchange].cancel()
 
 
 def _new_event_loop() -> asyncio.AbstractEventLoop:
@@ -247,35 +277,3 @@ def _new_event_loop() -> asyncio.AbstractEventLoop:
 def _no_password() -> str:
     """Keeps OpenSSL from asking for the password of an encrypted key on a terminal nobody watches."""
     return ""
-
-
-def _fault(error: Exception) -> tuple[Fault, str]:
-    """The fault an exception of aiohttp or the system stands for, and what it says."""
-    for kinds, fault in _FAULTS:
-        if isinstance(error, kinds):
-            return fault, _said(error)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return Fault.REFUSED, _said(error)
-    if isinstance(error, OSError) and error.errno in (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EMFILE):
-        return Fault.REFUSED, _said(error)
-    if isinstance(error, (aiohttp.ClientOSError, OSError, aiohttp.ClientPayloadError)):
-        return Fault.RESET, _said(error)
-    return Fault.MALFORMED, _said(error)
-
-
-def _said(error: Exception) -> str:
-    inner = getattr(error, "os_error", None) or getattr(error, "certificate_error", None)
-    text = str(inner or error) or type(error).__name__
-    return " ".join(text.split())[:200]
-
-
-# In this order: a subclass before its base.
-_FAULTS: Iterable[tuple[tuple[type[Exception], ...], Fault]] = (
-    ((aiohttp.ClientConnectorDNSError,), Fault.DNS),
-    ((aiohttp.ClientSSLError, aiohttp.ServerFingerprintMismatch), Fault.TLS),
-    ((aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError), Fault.PROXY),
-    ((aiohttp.ConnectionTimeoutError,), Fault.CONNECT_TIMEOUT),
-    ((TimeoutError, asyncio.TimeoutError), Fault.TIMEOUT),
-    ((aiohttp.ServerDisconnectedError,), Fault.RESET),
-    ((aiohttp.ClientPayloadError,), Fault.RESET),
-)

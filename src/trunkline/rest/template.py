@@ -17,9 +17,9 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trunkline.http.kinds import COLUMN
 from trunkline.values import texts
 
-_PART = re.compile(r"\{([^{}]+)\}")
 # RFC 3986 section 2.3: what never needs encoding.
 _UNRESERVED = r"^[A-Za-z0-9._~-]*$"
 _UNSAFE_SEGMENT = re.compile(r"[/\\\x00-\x1f\x7f]")
@@ -43,7 +43,7 @@ class Template:
         self._literals: list[str] = []
         self._columns: list[tuple[str, bool]] = []
         done = 0
-        for match in _PART.finditer(text):
+        for match in COLUMN.finditer(text):
             self._literals.append(text[done : match.start()])
             self._columns.append((match[1], match.start() < path_ends))
             done = match.end()
@@ -120,7 +120,7 @@ class UrlTemplate:
 def _quoted_literals(value: str) -> str:
     """Percent-encode everything but the columns in braces."""
     pieces, done = [], 0
-    for match in _PART.finditer(value):
+    for match in COLUMN.finditer(value):
         pieces += [quote(value[done : match.start()], safe=""), match[0]]
         done = match.end()
     return "".join([*pieces, quote(value[done:], safe="")])

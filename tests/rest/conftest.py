@@ -1,0 +1,52 @@
+"""What the tests of writing share: a session that knows the formats, and how to read what a server and a log hold."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+import trunkline
+from trunkline.testing import FaultServer
+
+Write = Callable[..., None]
+
+
+@pytest.fixture
+def spark(spark_session: SparkSession) -> SparkSession:
+    trunkline.register(spark_session)
+    return spark_session
+
+
+@pytest.fixture
+def write(fault_server: FaultServer) -> Write:
+    """Write a DataFrame to a path of the fault server."""
+
+    def write_to(df: DataFrame, path: str = "/rows", **options: object) -> None:
+        given = {name.replace("__", "."): str(value) for name, value in options.items()}
+        df.write.format("rest").mode("append").options(**{"url": fault_server.url_for(path), **given}).save()
+
+    return write_to
+
+
+def numbered(spark: SparkSession, count: int, partitions: int = 2) -> DataFrame:
+    """`id` 0 to count - 1 and a name."""
+    return spark.range(0, count, 1, partitions).selectExpr("id", "concat('n', id) AS name")
+
+
+def rows_of(server: FaultServer, path: str = "/rows") -> list[Any]:
+    """Every row the server kept, in order of id."""
+    return sorted(server.stored(path), key=lambda row: row["id"])
+
+
+def logged(spark: SparkSession, folder: Path) -> list[dict[str, Any]]:
+    """The records of a response log, as dicts."""
+    return [row.asDict(recursive=True) for row in spark.read.parquet(str(folder)).collect()]
+
+
+def summaries(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted((folder / "_summary").iterdir())]

@@ -1,0 +1,67 @@
+"""Real servers as fixtures: each is installed and started on first use, shared by the test run, and ended with it.
+
+List this module in `tests/conftest.py`, then name a server as an argument of a test:
+
+    pytest_plugins = ["tests.servers.fixtures"]
+
+    def test_rows_arrive(kinto: Kinto) -> None:
+        path = kinto.new_collection()
+        requests.post(kinto.url + path, json={"data": {"n": 1}}, auth=kinto.auth, timeout=10)
+        assert [row["n"] for row in kinto.records(path)] == [1]
+
+A test is skipped, with the reason, where its server cannot be installed. `TRUNKLINE_SERVERS_REQUIRED=1` makes that an
+error: for CI, where a skip would hide that nothing was tested. A server that is installed and does not start is always
+an error. Tests share the servers, so each makes what it writes to: `kinto.new_collection()`. A test that needs other
+limits or another token lifetime starts a server of its own: `start_nginx(rate=20)`, `start_oidc(ttl=2)`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import TypeVar
+
+import pytest
+from tests.servers.gate import start_gate
+from tests.servers.install import UnavailableError
+from tests.servers.kinto import Kinto, start_kinto
+from tests.servers.nginx import start_nginx
+from tests.servers.oidc import Oidc, start_oidc
+from tests.servers.process import Server
+
+S = TypeVar("S", bound=Server)
+
+
+@pytest.fixture(scope="session")
+def kinto() -> Iterator[Kinto]:
+    """A REST API that stores rows and takes batches, with HTTP Basic."""
+    yield from _served(start_kinto)
+
+
+@pytest.fixture(scope="session")
+def oidc() -> Iterator[Oidc]:
+    """An OAuth2 server with opaque access tokens that live for 5 s."""
+    yield from _served(start_oidc)
+
+
+@pytest.fixture(scope="session")
+def guarded_kinto(kinto: Kinto, oidc: Oidc) -> Iterator[Kinto]:
+    """`kinto` behind a check for access tokens of `oidc`."""
+    yield from _served(lambda: start_gate(kinto, oidc))
+
+
+@pytest.fixture(scope="session")
+def nginx() -> Iterator[Server]:
+    """A fast server with limits on rate, concurrency and size."""
+    yield from _served(start_nginx)
+
+
+def _served(start: Callable[[], S]) -> Iterator[S]:
+    try:
+        server = start()
+    except UnavailableError as reason:
+        if os.environ.get("TRUNKLINE_SERVERS_REQUIRED"):
+            raise
+        pytest.skip(str(reason))
+    yield server
+    server.stop()

@@ -1,0 +1,219 @@
+"""Credentials: references, a type that does not print, and a redactor."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import html
+import json
+import pickle
+import sys
+from pathlib import Path
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.credentials import Redactor, Secret, is_reference, resolve, unresolved
+from trunkline.errors import OptionError
+
+SECRET = "s3cr3t/+pä ss"
+# Long enough to be a credential, and of letters that the texts around it do not use.
+passwords = st.text(st.sampled_from("ABCDEFGHIJ/+%&\"'\\äß€ \n"), min_size=6, max_size=30)
+surroundings = st.text(st.sampled_from("klmnop .,:"), max_size=12)
+
+
+def test_a_secret_prints_as_stars_however_it_is_printed() -> None:
+    """repr, str, format and a container's repr never show the value."""
+    secret = Secret("hunter2")
+    assert [repr(secret), str(secret), f"{secret}", f"{secret:>20}", f"{secret!r}", "%s" % secret, str([secret])] == [  # noqa: UP031
+        "Secret(***)", "***", "***", "***", "Secret(***)", "***", "[Secret(***)]",
+    ]  # fmt: skip
+
+
+def test_a_secret_survives_pickling_and_copying() -> None:
+    """A writer takes its credential along to the tasks."""
+    secret = Secret("hunter2", reference="env:PASSWORD")
+    for other in (pickle.loads(pickle.dumps(secret)), copy.deepcopy(secret)):
+        assert (other.reveal(), other.reference) == ("hunter2", "env:PASSWORD")
+
+
+def test_secrets_are_equal_by_value() -> None:
+    """The reference a value came from makes no difference; two references not looked up are equal by name."""
+    assert Secret("a") == Secret("a", reference="env:X")
+    assert hash(Secret("a")) == hash(Secret("a", reference="env:X"))
+    assert Secret("a") != Secret("b")
+    assert unresolved("env:X") == unresolved("env:X")
+    assert unresolved("env:X") != unresolved("env:Y")
+    assert unresolved("env:X") != Secret("")
+    assert Secret("a") != "a"
+
+
+def test_an_unresolved_secret_shows_its_reference_and_does_not_reveal() -> None:
+    """A reference can never be sent as if it were the credential."""
+    secret = unresolved("env:API_TOKEN")
+    assert (secret.resolved, repr(secret), str(secret)) == (False, "Secret(env:API_TOKEN)", "***")
+    with pytest.raises(RuntimeError, match="env:API_TOKEN was not resolved"):
+        secret.reveal()
+
+
+def test_a_literal_is_its_own_value() -> None:
+    """Text with no known scheme is the credential, colons included."""
+    assert [is_reference(text) for text in ("abc", "a:b", "https://x", "ENV:X", "environment")] == [False] * 5
+    assert resolve("a:b").reveal() == "a:b"
+
+
+def test_an_environment_variable_is_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """env:NAME gives the variable's value and remembers where it came from."""
+    monkeypatch.setenv("API_TOKEN", " t0ken ")
+    secret = resolve("env:API_TOKEN")
+    assert (secret.reveal(), secret.reference) == (" t0ken ", "env:API_TOKEN")
+    assert resolve(secret) is secret
+
+
+@pytest.mark.parametrize("content", ["t0ken", "t0ken\n", "t0ken\r\n"])
+def test_a_file_is_read_without_its_last_newline(tmp_path: Path, content: str) -> None:
+    """file:/path strips one newline at the end, as an editor or `echo` leaves it."""
+    path = tmp_path / "token"
+    path.write_bytes(content.encode())
+    assert resolve(f"file:{path}").reveal() == "t0ken"
+    assert resolve(f"file://{path}").reveal() == "t0ken"
+
+
+def test_only_one_newline_is_stripped(tmp_path: Path) -> None:
+    """A key file's own blank line stays."""
+    path = tmp_path / "token"
+    path.write_text("a\n\n")
+    assert resolve(f"file:{path}").reveal() == "a\n"
+
+
+def test_what_is_missing_is_named_by_option_and_reference(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The error says which option, which reference and what is wrong with it."""
+    monkeypatch.delenv("API_TOKEN", raising=False)
+    monkeypatch.setenv("EMPTY", "")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    cases = {
+        "env:API_TOKEN": "auth.token: env:API_TOKEN is not set on the driver",
+        "env:EMPTY": "auth.token: env:EMPTY is empty",
+        "env:": "auth.token: an env: reference is written env:NAME, the name of an environment variable",
+        f"file:{tmp_path}/none": f"auth.token: file:{tmp_path}/none cannot be read on the driver: "
+        "No such file or directory",
+        f"file:{tmp_path}/binary": f"auth.token: file:{tmp_path}/binary is not UTF-8 text",
+        "file:token": "auth.token: a file: reference needs an absolute path: file:/path",
+        "databricks:scope": "auth.token: a databricks: reference is written databricks:scope/key",
+        "vault:a#b": "auth.token: vault: references are not in this release; "
+        "use env:NAME, file:/path or databricks:scope/key",
+        "azure-keyvault:v/n": "auth.token: azure-keyvault: references are not in this release; "
+        "use env:NAME, file:/path or databricks:scope/key",
+    }
+    found = {}
+    for reference in cases:
+        with pytest.raises(OptionError) as caught:
+            resolve(reference, option="auth.token")
+        found[reference] = str(caught.value)
+    assert found == cases
+
+
+def test_databricks_says_what_it_needs_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Away from Databricks, without its SDK, the error names the cure."""
+    monkeypatch.setitem(sys.modules, "databricks", None)
+    with pytest.raises(OptionError, match="databricks:scope/key needs Databricks, or `pip install databricks-sdk`"):
+        resolve("databricks:scope/key", option="auth.token")
+
+
+# Stands in for the Databricks SDK, which is not installed here: the calls we make, and what it answers them with.
+DATABRICKS_SDK = """
+import base64, types
+
+class WorkspaceClient:
+    def __init__(self):
+        if LOGIN is None:
+            raise ValueError("default auth: cannot configure default credentials, hunter2")
+        self.secrets = self
+
+    def get_secret(self, scope, key):
+        if (scope, key) != ("scope", "key"):
+            raise LookupError("hunter2")
+        return types.SimpleNamespace(value=base64.b64encode("p\u00e4ss\\n".encode()).decode())
+"""
+
+
+@pytest.mark.parametrize(
+    ("login", "reference", "expected"),
+    [
+        ("me", "databricks:scope/key", "p\u00e4ss\n"),
+        ("me", "databricks:scope/other", "auth.token: databricks:scope/other cannot be read: LookupError"),
+        (
+            None,
+            "databricks:scope/key",
+            (
+                "auth.token: databricks:scope/key: the Databricks SDK finds no login; "
+                "set DATABRICKS_HOST and DATABRICKS_TOKEN"
+            ),
+        ),
+    ],
+)
+def test_a_databricks_secret_is_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, login: str | None, reference: str, expected: str
+) -> None:
+    """The value as it was stored, or an error without anything the SDK said."""
+    folder = tmp_path / "databricks" / "sdk"
+    folder.mkdir(parents=True)
+    (folder.parent / "__init__.py").touch()
+    (folder / "__init__.py").write_text(f"LOGIN = {login!r}\n{DATABRICKS_SDK}", encoding="utf-8")
+    for name in ("databricks", "databricks.sdk"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    try:
+        found = resolve(reference, option="auth.token").reveal()
+    except OptionError as error:
+        found = str(error)
+    for name in ("databricks", "databricks.sdk"):
+        sys.modules.pop(name)
+    assert found == expected
+
+
+@given(passwords, surroundings, surroundings)
+def test_a_secret_is_cut_in_every_spelling(password: str, before: str, after: str) -> None:
+    """Plain, percent-encoded, form-encoded, JSON-, Python- or HTML-escaped, the text is left as it was around it."""
+    redactor = Redactor([Secret(password)])
+    spellings = [
+        password,
+        quote(password),
+        quote(password, safe=""),
+        quote_plus(password),
+        json.dumps(password)[1:-1],
+        json.dumps(password, ensure_ascii=False)[1:-1],
+        repr(password)[1:-1],
+        html.escape(password),
+    ]
+    expected = f"{before}|***|{after}"
+    assert [redactor.clean(f"{before}|{spelling}|{after}") for spelling in spellings] == [expected] * len(spellings)
+
+
+@given(passwords, st.text(max_size=12), st.text(max_size=12))
+def test_a_secret_is_cut_out_of_base64_wherever_it_stands(password: str, before: str, after: str) -> None:
+    """`Basic` credentials and other Base64 lose the whole run that holds the secret."""
+    redactor = Redactor([Secret(password)])
+    data = (before + password + after).encode()
+    for encoded in (base64.b64encode(data), base64.urlsafe_b64encode(data), base64.b64encode(data).rstrip(b"=")):
+        assert redactor.clean(f"sent 'Basic {encoded.decode()}' to it") == "sent 'Basic ***' to it"
+
+
+def test_every_occurrence_of_every_secret_is_cut() -> None:
+    """Longer secrets go first, so one that holds another leaves no rest."""
+    redactor = Redactor([Secret("hunter"), "hunter2-long", Secret("", reference="env:X"), Secret("")])
+    assert redactor.clean("hunter hunter2-long hunter") == "*** *** ***"
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")))
+def test_other_text_is_left_alone(text: str) -> None:
+    """A message without the secret comes back as it is."""
+    assert Redactor([Secret("HUNTER2-X")]).clean(text) == text
+    assert Redactor([]).clean(text) == text
+
+
+def test_a_redactor_does_not_print_what_it_knows() -> None:
+    """Its repr holds no secret."""
+    assert "hunter2" not in repr(Redactor([Secret("hunter2")]))
