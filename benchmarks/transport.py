@@ -24,8 +24,11 @@ from trunkline.http.transport import AiohttpTransport, Settings
 IN_FLIGHT = 64
 BODY = b'{"id":%d,"name":"abcdefgh","v":1.5}'
 HEADERS = {
-    "User-Agent": "trunkline/0", "Accept": "*/*", "Accept-Encoding": "gzip, deflate", "Content-Type": "application/json",
-}  # fmt: skip
+    "User-Agent": "trunkline/0",
+    "Accept": "*/*",
+    "Accept-Encoding": "gzip, deflate",
+    "Content-Type": "application/json",
+}
 
 
 async def plain(url: str, count: int) -> None:
@@ -74,7 +77,7 @@ def main() -> None:
         assert server.stdout is not None
         url = f"http://127.0.0.1:{int(server.stdout.readline())}/rows"
         rates: dict[str, list[float]] = {name: [] for name in WAYS}
-        for name, run in WAYS.items():
+        for run in WAYS.values():
             run(url, arguments.requests // 10)
         for _ in range(arguments.rounds):
             for name, run in WAYS.items():

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
+import warnings
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +22,7 @@ def sources() -> tuple[type[DataSource], ...]:
 
 def register_sources(spark: SparkSession) -> None:
     """Register every format with a session; see `trunkline.register`."""
+    _warn_of_another_python(spark)
     for source in sources():
         try:
             spark.dataSource.register(source)
@@ -25,3 +30,17 @@ def register_sources(spark: SparkSession) -> None:
             # Spark 4.0 refuses a name that it has found by itself (the pyspark_trunkline_* modules): it is there then.
             if "DATA_SOURCE_ALREADY_EXISTS" not in str(error):
                 raise
+
+
+def _warn_of_another_python(spark: SparkSession) -> None:
+    """A local Spark runs `python3` from the path, which is often not the environment that the user works in."""
+    context = getattr(spark, "_sc", None)
+    if context is None or not str(context.master).startswith("local"):
+        return
+    workers = shutil.which(context.pythonExec)
+    # Not the interpreters themselves: those of two virtual environments are links to the same file.
+    if not workers or not Path(workers).parent.samefile(Path(sys.executable).parent):
+        advice = "set os.environ['PYSPARK_PYTHON'] = sys.executable before the session starts"
+        warnings.warn(
+            f"Spark's workers run {workers or context.pythonExec}, not {sys.executable}: {advice}", stacklevel=4
+        )

@@ -26,8 +26,8 @@ from trunkline.http.verdict import Rules, Verdict, judge
 _UPSTREAM_WAIT = 0.02
 # The caller is given the turn this often whatever happens, seconds.
 _TICK = 1.0
-# A pause worth telling people about.
-_LONG_PAUSE = 5.0
+# A pause worth telling people about, and how often.
+_LONG_PAUSE, _WARN_EVERY = 5.0, 60.0
 
 log = logging.getLogger("trunkline.http")
 
@@ -35,20 +35,32 @@ log = logging.getLogger("trunkline.http")
 class Transport(Protocol):
     """What moves the bytes; see `trunkline.http.transport`."""
 
-    def start(self, request: Request, url: str, headers: Mapping[str, str]) -> None: ...
-    def poll(self, wait: float | None) -> list[Exchange]: ...
-    def close(self) -> None: ...
+    def start(self, request: Request, url: str, headers: Mapping[str, str]) -> None:
+        """Begin an exchange."""
+
+    def poll(self, wait: float | None) -> list[Exchange]:
+        """What has finished, waiting up to `wait` seconds for the first."""
+
+    def close(self) -> None:
+        """Drop all connections."""
 
 
 class Credential(Protocol):
     """What logs in; see `trunkline.http.auth`."""
 
     @property
-    def renewable(self) -> bool: ...
+    def renewable(self) -> bool:
+        """Whether a 401 may be cured by a new credential."""
+
     @property
-    def query(self) -> Mapping[str, str]: ...
-    def headers(self) -> Mapping[str, str]: ...
-    def expired(self, headers: Mapping[str, str]) -> None: ...
+    def query(self) -> Mapping[str, str]:
+        """Query parameters to add, not encoded."""
+
+    def headers(self) -> Mapping[str, str]:
+        """Headers to add: the same object until they change."""
+
+    def expired(self, headers: Mapping[str, str]) -> None:
+        """A request sent with these was answered 401."""
 
 
 class Client:
@@ -64,11 +76,11 @@ class Client:
         clock: A steady clock in seconds; tests pass their own.
 
     Attributes:
-        requests, received: Exchanges made; bytes of answers.
+        requests, sent_bytes: Exchanges made; bytes of their bodies.
         failure: The error that stopped the client from within (login failed, the user's `judge` raised), or None.
     """
 
-    def __init__(  # noqa: PLR0913 - the parts it is put together from
+    def __init__(
         self,
         transport: Transport,
         schedule: Schedule,
@@ -92,8 +104,8 @@ class Client:
         self._login: Mapping[str, str] | None = None
         self._base: dict[str, str] = self._static
         self._sent_with: dict[Request, Mapping[str, str]] = {}
-        self._warned_at = 0.0
-        self._tick_at = 0.0
+        self._warn_at = -math.inf
+        self._tick_at = -math.inf
 
     @property
     def stopped(self) -> str | None:
@@ -144,6 +156,7 @@ class Client:
                     break
                 try:
                     pulled = next(requests)
+                    now = clock()  # the source may have taken its time
                 except StopIteration:
                     done = True
                     break
@@ -157,10 +170,13 @@ class Client:
                 schedule.admit(pulled)
             if schedule.given_up(now) and not schedule.in_flight:
                 yield from schedule.abandon()
-                break
+                if schedule.idle:
+                    break
+                continue
             if done and schedule.idle:
                 break
-            yield from self._collect(now, more=not done, upstream_slow=upstream_slow)
+            # Of a source that has nothing at the moment there is nothing to wake for.
+            yield from self._collect(now, more=not (done or upstream_slow), upstream_slow=upstream_slow)
         if source_error is not None:
             raise source_error
 
@@ -170,18 +186,20 @@ class Client:
 
     def _collect(self, now: float, *, more: bool, upstream_slow: bool) -> Iterator[Outcome | None]:
         schedule = self.schedule
-        if schedule.stopped is not None:
-            wait = _TICK
-        else:
+        wait = math.inf
+        if schedule.stopped is None:
             wait = max(0.0, schedule.wake(now, more=more) - now)
             if _LONG_PAUSE < wait < math.inf and not schedule.in_flight:
                 self._tell_pause(now, wait)
-            wait = min(wait, _UPSTREAM_WAIT if upstream_slow else _TICK)
+            if upstream_slow:
+                wait = min(wait, _UPSTREAM_WAIT)
+        wait = min(wait, max(0.0, self._tick_at - now))
         for exchange in self._transport.poll(wait):
             outcome = self._finish(exchange)
             if outcome is not None:
                 yield outcome
                 schedule.release(outcome.request)
+        now = self._clock()
         if now >= self._tick_at:
             self._tick_at = now + _TICK
             yield None
@@ -190,18 +208,19 @@ class Client:
         """Begin an exchange; the request's outcome where it cannot even begin."""
         try:
             login = self._auth.headers()
+            if login is not self._login:
+                self._login, self._base = login, {**self._static, **login}
+            headers = self._base
+            if request.headers is not None or request.idempotency_key is not None:
+                headers = {**headers, **(request.headers or {})}
+                if request.idempotency_key is not None and self._idempotency_header is not None:
+                    headers[self._idempotency_header] = request.idempotency_key
+            query = self._auth.query
+            self._transport.start(request, _with_query(request.url, query) if query else request.url, headers)
         except TrunklineError as error:
             self.failure = error
             self.schedule.stop(str(error))
-            kind = "exhausted" if request.attempts else "unsent"
-            return Outcome(request, kind, str(error))
-        if login is not self._login:
-            self._login, self._base = login, {**self._static, **login}
-        headers = self._base
-        if request.headers is not None or request.idempotency_key is not None:
-            headers = {**headers, **(request.headers or {})}
-            if request.idempotency_key is not None and self._idempotency_header is not None:
-                headers[self._idempotency_header] = request.idempotency_key
+            return Outcome(request, "exhausted" if request.attempts else "unsent", str(error))
         if self._rules.renewable:
             self._sent_with[request] = login
         if not request.attempts:
@@ -210,8 +229,6 @@ class Client:
         self.requests += 1
         if request.body is not None:
             self.sent_bytes += len(request.body)
-        query = self._auth.query
-        self._transport.start(request, _with_query(request.url, query) if query else request.url, headers)
         return None
 
     def _finish(self, exchange: Exchange) -> Outcome | None:
@@ -229,8 +246,8 @@ class Client:
         return self.schedule.finished(exchange, verdict, self._clock())
 
     def _tell_pause(self, now: float, wait: float) -> None:
-        if now - self._warned_at >= _LONG_PAUSE or not self._warned_at:
-            self._warned_at = now
+        if now >= self._warn_at:
+            self._warn_at = now + _WARN_EVERY
             log.warning("waiting %.0f s: %s", wait, self.schedule.trouble or "the rate limit")
 
 
@@ -241,5 +258,3 @@ def _with_query(url: str, query: Mapping[str, str]) -> str:
 def check_same_origin(url: str, configured: str) -> str | None:
     """Why a URL may not be sent to, or None: a template must not lead away from the configured origin."""
     return None if origin(url) == configured else f"{origin(url)} is not {configured}"
-
-

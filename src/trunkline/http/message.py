@@ -1,6 +1,6 @@
 """What travels through the engine: a `Request` goes in, an `Exchange` is one try at it, an `Outcome` is its end.
 
-    Request("POST", "https://api.example.com/rows", body=b'{"id":1}', tag=row_number)
+Request("POST", "https://api.example.com/rows", body=b'{"id":1}', tag=row_number)
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ class Request:
         idempotency_key: Sent in the header that `idempotency.header` names.
         weight: How many permits of the rate limit it takes.
 
-    `id` is the caller's to set. The engine keeps here what it must remember between tries: `attempts` made, `strikes` that count against
-    `retry.maxAttempts`, `first_at` (epoch seconds), `since` (engine clock of the first try), whether the credential
-    was `refreshed` for it, whether an earlier try ended `unknown` (the server may have acted on it), by how many
-    earlier requests with its keys it is `blocked`, and when it is `due` once it is not.
+    `id` is the caller's to set. The engine keeps here what it must remember between tries: `attempts` made, `strikes`
+    that count against `retry.maxAttempts`, `first_at` (epoch seconds), `since` (engine clock of the first try, negative
+    before it), whether the credential was `refreshed` for it, whether an earlier try ended `unknown` (the server may
+    have acted on it), by how many earlier requests with its keys it is `blocked`, and when it is `due` once it is not.
     """
 
     __slots__ = (
-        "attempts", "blocked", "body", "due", "first_at", "headers", "id", "idempotency_key", "keys", "method", "refreshed", "since", "strikes",
-        "tag", "unknown", "url", "weight",
+        "attempts", "blocked", "body", "due", "first_at", "headers", "id", "idempotency_key", "keys", "method",
+        "refreshed", "since", "strikes", "tag", "unknown", "url", "weight",
     )  # fmt: skip
 
-    def __init__(  # noqa: PLR0913 - the parts of an HTTP request
+    def __init__(
         self,
         method: str,
         url: str,
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
-        tag: Any = None,  # noqa: ANN401 - the engine never looks inside
+        tag: Any = None,  # the engine never looks inside
         keys: Collection[object] = (),
         idempotency_key: str | None = None,
         weight: int = 1,
@@ -62,7 +62,7 @@ class Request:
         self.attempts = 0
         self.strikes = 0
         self.first_at = 0.0
-        self.since = 0.0
+        self.since = -1.0
         self.refreshed = False
         self.unknown = False
         self.blocked = 0
@@ -101,14 +101,14 @@ _UNSENT = frozenset({Fault.DNS, Fault.REFUSED, Fault.CONNECT_TIMEOUT, Fault.TLS,
 
 
 class Exchange:
-    """One try: the request and an answer (`status` > 0), a `fault`, or both where an answer broke off after its status.
+    """One try: the request and an answer (`status` > 0), a `fault`, or both: an answer that broke off after its status.
 
-    `headers` are looked up without regard to case; `elapsed` is in seconds; `detail` is what the system said of a fault.
+    `headers` are looked up without regard to case; `elapsed` is in seconds; `detail` is what was said of a fault.
     """
 
     __slots__ = ("body", "detail", "elapsed", "fault", "headers", "request", "status")
 
-    def __init__(  # noqa: PLR0913 - the parts of an HTTP response
+    def __init__(
         self,
         request: Request,
         status: int = 0,
@@ -177,8 +177,9 @@ def origin(url: str) -> str:
 
 
 def without_query(url: str) -> str:
-    """The URL as it may stand in messages and logs: a query string can hold what nobody should read."""
-    return url.split("?", 1)[0]
+    """The URL as it may stand in messages and logs: in one line, without the query, which may hold a secret."""
+    shown = url.split("?", 1)[0]
+    return shown if shown.isprintable() else shown.encode("unicode_escape").decode()
 
 
 def loggable_headers(headers: Mapping[str, str]) -> dict[str, str]:

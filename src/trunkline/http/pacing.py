@@ -17,15 +17,21 @@ MAX_CONCURRENCY = 200
 # Weight of the newest round trip in the moving average, and how many deviations above it count as congestion.
 _EWMA_ALPHA = 0.4
 _DEVIATIONS = 2.5
-_DECREASE = 0.9
-_LARGEST_DECREASE = 0.5
-_SHARE_ALPHA = 0.2
-_CLIMB = 20
-_COST_SHARE = 5
-_LEAST = 0.01
-_PACED = 8.0
-_QUEUEING = 2.0
-_NOISE = 1.5
+# A refusal takes a tenth of the window, up to half when most of what was sent is refused (a moving share).
+_DECREASE, _LARGEST_DECREASE, _SHARE_ALPHA = 0.9, 0.5, 0.2
+# The way back to where it was refused takes this many round trips, more for windows below one (by the root: longer
+# keeps refusals rare, equal keeps tasks alike), and ten times as long as a `Retry-After` closed the task, so that the
+# price of asking is bounded.
+_CLIMB, _COST_SHARE = 30, 10
+# What every task gains alike, so that small windows catch up with large ones: a hundredth of a request per round trip.
+_EVENING = 0.01
+# Below eight in flight one more or less is a step of over a tenth, so sends are spaced instead; a task keeps asking
+# at least once in twenty round trips, or it would never learn that others have gone.
+_PACED, _LEAST = 8.0, 0.05
+# Round trips of twice the shortest of late are a queue; growth below half as much again is noise.
+_QUEUEING, _NOISE = 2.0, 1.5
+_MINUTE = 60.0
+# Until a round trip has succeeded: how long it is taken to be.
 _UNKNOWN_ROUND_TRIP = 0.25
 # botocore's retry quota: a bucket of 500, 14 for a retry (5 after throttling), 1 back for a success.
 _BUDGET, _RETRY_COST, _THROTTLE_COST = 500, 14, 5
@@ -38,20 +44,22 @@ _PROBES = 4
 # A rate's burst is a hundredth of its window, at least one request: servers count in windows of their own.
 _BURST = 0.01
 _SLOTS = 60
-# Permits are counted in fractions: a refill that is short by a rounding error is a whole permit.
-_ROUNDING = 1e-9
+# Permits are counted in fractions: a refill that is short by a rounding error is a whole permit. Of a clock that shows
+# weeks, a double's last digit is 1e-10 s, which at 10,000 requests/s are 1e-6 permits.
+_ROUNDING = 1e-6
 
 
 class Concurrency:
     """How many exchanges may be in flight: fixed, or found by watching round trips and refusals.
 
-    Adaptive: doubles once per mean round trip from `FIRST_WAVE` until the first sign of pressure. From then on a refusal
-    takes a tenth away (up to half when most were refused), and the window climbs back along a cubic: fast at first,
-    flat around where it was refused, then faster again. Round trips well above their usual spread count as a refusal;
-    round trips twice the shortest of late end the growth, because a server that queues never refuses.
+    Adaptive: doubles once per mean round trip from `FIRST_WAVE` until the first sign of pressure. From then on a
+    refusal takes a tenth away (up to half when most were refused), and the window climbs back along a cubic: fast at
+    first, flat around where it was refused, then faster again. (One more per round trip would ask a server for ten
+    more at once where ten tasks share it.) Round trips well above their usual spread count as a refusal; round trips
+    of twice the shortest of late end the growth, because a server that queues never refuses.
 
-    The window may be a fraction: below `_PACED` sends are `spacing` seconds apart, so a hundred tasks can share what ten
-    requests in flight would use up.
+    The window may be a fraction: below `_PACED` sends are `spacing` seconds apart, so that a hundred tasks can share
+    what ten requests in flight would use up.
 
     Args:
         fixed: The number to keep; None finds it.
@@ -82,6 +90,8 @@ class Concurrency:
         self._low = self._since = 0.0
         self._top = math.inf
         self._span = 1.0
+        self._dear = 0.0
+        self._adjusted_at = 0.0
         # The shortest round trip of this minute and of the one before.
         self._shortest = self._shortest_before = math.inf
         self._minute_end = -math.inf
@@ -97,22 +107,26 @@ class Concurrency:
         self._slow_start = True
         self._set(min(FIRST_WAVE, self.most, self._top))
 
-    def answered(self, now: float, elapsed: float, *, success: bool, pressure: bool, cost: float = 0.0) -> None:
-        """Learn from one finished exchange.
+    def succeeded(self, now: float, elapsed: float) -> None:
+        """Learn from an accepted exchange that took `elapsed` seconds."""
+        if self.fixed is not None:
+            self._mean += _EWMA_ALPHA * (elapsed - self._mean) if self._mean else elapsed
+            self.limit = self.fixed
+            return
+        self._sum += elapsed
+        self._count += 1
+        if now >= self._window_end:
+            self._adjust(now)
+
+    def failed(self, now: float, *, pressure: bool, cost: float = 0.0) -> None:
+        """Learn from an exchange that was not accepted, other than for its credential.
 
         Args:
             now: The time.
-            elapsed: Its round trip in seconds.
-            success: It was accepted: only then its round trip counts.
             pressure: It says that there was too much.
             cost: Seconds for which the refusal closes the task, by `Retry-After`.
         """
-        if success:
-            self._sum += elapsed
-            self._count += 1
         if self.fixed is not None:
-            if success:
-                self._mean += _EWMA_ALPHA * (elapsed - self._mean) if self._mean else elapsed
             self.limit = self.fixed
             return
         if pressure:
@@ -144,6 +158,7 @@ class Concurrency:
             if off != current:
                 self._variance = (1 - _EWMA_ALPHA) * (self._variance + _EWMA_ALPHA * off * off)
         self._set(self._window)
+        self._adjusted_at = now
         self._window_end = now + max(self.mean, self.spacing)
         self._sum, self._count, self._refused, self._cost = 0.0, 0, 0, 0.0
         self.reached = False
@@ -154,10 +169,12 @@ class Concurrency:
 
     def _shrink(self, now: float, factor: float) -> None:
         self._slow_start = False
-        self._top = self._window
+        # Refused below where it was refused before: there are more tasks now, and half the step is left to them.
+        self._top = self._window if self._window >= self._top else self._window * (1 + factor) / 2
         self._window = self._low = max(_LEAST, self._window * factor)
         self._since = now
-        self._span = max(_CLIMB * self.mean, _COST_SHARE * self._cost)
+        self._dear = _COST_SHARE * self._cost
+        self._span = self._climb()
 
     def _grow(self, now: float, current: float) -> None:
         if self._slow_start:
@@ -168,15 +185,24 @@ class Concurrency:
                 self._since = now
         elif current <= _QUEUEING * self._shortest_before:
             beyond = (now - self._since) / self._span - 1.0
-            target = self._top + (self._top - self._low) * beyond**3
-            self._window = min(self._window + 1.0, max(self._window, target))
+            if beyond < 1.0:
+                # At the floor there is nothing between the two: a tenth keeps the curve rising.
+                target = self._top + max(self._top - self._low, 0.1 * self._top) * beyond**3
+            else:
+                # Not refused well above where it once was: others have gone, or the server has grown.
+                target = self._window * (1.0 + (now - self._adjusted_at) / self._climb())
+            self._window = min(self._window + 1.0, self._window * 2, max(self._window, target) + _EVENING)
         self._window = min(self._window, float(self.most))
+
+    def _climb(self) -> float:
+        """Seconds for the way back to where it was refused."""
+        return max(_CLIMB * self.mean / math.sqrt(min(1.0, self._window)), self._dear)
 
     def _note_shortest(self, now: float, current: float) -> None:
         if now >= self._minute_end:
             self._shortest_before = self._shortest
             self._shortest = math.inf
-            self._minute_end = now + 60.0
+            self._minute_end = now + _MINUTE
         self._shortest = min(self._shortest, current)
         self._shortest_before = min(self._shortest_before, current)
 
@@ -189,71 +215,75 @@ class Concurrency:
 class RateLimit:
     """Never more than `count` permits in any `seconds`, for several windows at once.
 
-    The shortest window is paced evenly (a token bucket with a burst of one hundredth); longer ones are counted in
-    sixty slots, so that a burst the shorter window allows stays possible until the longer one is used up.
+    The shortest window is paced evenly: a token bucket whose burst, a hundredth of the window, is taken off its rate.
+    Longer ones are counted in sixty slots, so that what the shorter window allows stays possible until the longer one
+    is used up. One request of a greater weight than a window holds still goes out, alone; later ones pay for it.
 
         RateLimit([(10, 1.0), (5000, 3600.0)], share=0.25)   # a quarter of 10/s and 5000/h
     """
 
     def __init__(self, windows: Sequence[tuple[float, float]], share: float = 1.0) -> None:
         shortest, *longer = sorted(windows, key=lambda window: window[1])
-        count, seconds = shortest
-        self._per_second = count * share / seconds
-        self._capacity = max(1.0, count * share * _BURST)
+        count, seconds = shortest[0] * share, shortest[1]
+        self._capacity = max(1.0, count * _BURST)
+        # A full bucket at the window's begin plus what flows in meanwhile, its end excluded, is `count`.
+        self._per_second = (count - self._capacity + 1.0) / seconds if count > 1 else count / seconds
         self._tokens = 1.0
         self._at: float | None = None
         self._longer = [_Window(count * share, seconds) for count, seconds in longer]
 
     def ready_at(self, now: float, weight: int = 1) -> float:
-        """When `weight` permits can be had: `now` or later."""
-        tokens, need = self._refilled(now), min(float(weight), self._capacity)
-        paced = now if tokens >= need - _ROUNDING else now + (need - tokens) / self._per_second
-        return max([paced, *(window.ready_at(now, weight) for window in self._longer)])
+        """When `weight` permits can be had: `now` or later. Changes nothing, so any future time may be asked about."""
+        since = now if self._at is None else self._at
+        tokens = min(self._capacity, self._tokens + (now - since) * self._per_second)
+        need = min(float(weight), self._capacity)
+        ready = now
+        if tokens < need - _ROUNDING:
+            # Before the first send the bucket fills for nobody: the first request goes out, and is paid for later.
+            ready = now if self._at is None else now + (need - tokens) / self._per_second
+        for window in self._longer:
+            ready = max(ready, window.ready_at(now, weight))
+        return ready
 
     def take(self, now: float, weight: int = 1) -> None:
         """Use `weight` permits; a weight above the burst puts the bucket in debt, which later sends pay off."""
-        self._tokens, self._at = self._refilled(now) - weight, now
+        since = now if self._at is None else self._at
+        self._tokens = min(self._capacity, self._tokens + (now - since) * self._per_second) - weight
+        self._at = now
         for window in self._longer:
             window.take(now, weight)
 
-    def _refilled(self, now: float) -> float:
-        if self._at is None:
-            return self._tokens
-        return min(self._capacity, self._tokens + (now - self._at) * self._per_second)
-
 
 class _Window:
-    """Counts permits in slots of a sixtieth of the window; a slot leaves when the whole of it is older than the window."""
+    """Counts permits in slots of a sixtieth of the window; a slot leaves when all of it is older than the window."""
 
     def __init__(self, count: float, seconds: float) -> None:
-        self._most = count
-        self._slot = seconds / _SLOTS
+        # A share of less than one permit is one permit in a longer window.
+        stretch = max(1.0, 1.0 / count)
+        self._most = count * stretch
+        self._slot = seconds * stretch / _SLOTS
         self._used: deque[list[float]] = deque()
         self._total = 0.0
 
     def ready_at(self, now: float, weight: int) -> float:
-        self._forget(now)
-        over = self._total + min(weight, max(self._most, 1)) - max(self._most, 1)
-        if over <= _ROUNDING:
-            return now
+        over = self._total + min(weight, self._most) - self._most
+        ready = now
         for slot, used in self._used:
-            over -= used
             if over <= _ROUNDING:
-                return (slot + _SLOTS + 1) * self._slot
-        return now
+                break
+            over -= used
+            ready = max(ready, (slot + _SLOTS + 1) * self._slot)
+        return ready
 
     def take(self, now: float, weight: int) -> None:
+        while self._used and (self._used[0][0] + _SLOTS + 1) * self._slot <= now:
+            self._total -= self._used.popleft()[1]
         slot = math.floor(now / self._slot)
         if self._used and self._used[-1][0] == slot:
             self._used[-1][1] += weight
         else:
             self._used.append([slot, weight])
         self._total += weight
-
-    def _forget(self, now: float) -> None:
-        oldest = now / self._slot - _SLOTS - 1 + _ROUNDING
-        while self._used and self._used[0][0] <= oldest:
-            self._total -= self._used.popleft()[1]
 
 
 class RetryBudget:
@@ -263,6 +293,7 @@ class RetryBudget:
         self._left = _BUDGET
 
     def succeeded(self) -> None:
+        """Earn one back."""
         if self._left < _BUDGET:
             self._left += 1
 
@@ -275,31 +306,29 @@ class RetryBudget:
         return True
 
     def refill(self) -> None:
+        """Begin anew: the origin is well again."""
         self._left = _BUDGET
 
 
 class Gate:
     """Holds every send to an origin back until a time: briefly after a 429/503, for longer when the origin is not well.
 
-    After a longer closing (`trip`) it lets one probe through, then three more one by one, then opens.
-    `unhealthy_since` is when the trouble began, None while the origin is well.
+    After a longer closing (`trip`) it lets one probe through, then three more one by one, then opens; answers that come
+    while it is still closed are of sends from before, and count for neither.
+    `unhealthy_since` is when the trouble began, None while the origin is well; while there are `probes_left`, only one
+    exchange at a time may be made.
     """
 
     def __init__(self, random: Random) -> None:
         self.until = -math.inf
         self.unhealthy_since: float | None = None
+        self.probes_left = 0
         self._random = random
         self._closings = 0
         self._tripped_until = -math.inf
-        self._probes_left = 0
         self._recent: deque[bool] = deque(maxlen=_REMEMBERED)
         self._failed = 0
         self._run = 0
-
-    @property
-    def probing(self) -> bool:
-        """True while only one exchange at a time may be made."""
-        return self._probes_left > 0
 
     def hold(self, now: float, seconds: float) -> None:
         """Nothing is sent for so long; a longer hold stays."""
@@ -312,11 +341,11 @@ class Gate:
 
     def healthy(self, now: float) -> bool:
         """Record an answer of a healthy origin; True when this one opened the gate again after a trip."""
-        self._record(failed=False)
         self._run = 0
-        if self._probes_left and now >= self._tripped_until:
-            self._probes_left -= 1
-            if self._probes_left:
+        self._record(failed=False)
+        if self.probes_left and now >= self._tripped_until:
+            self.probes_left -= 1
+            if self.probes_left:
                 return False
             self._closings = 0
             self.unhealthy_since = None
@@ -330,7 +359,7 @@ class Gate:
         self._record(failed=True)
         self._run += 1
         share = self._failed / len(self._recent) if len(self._recent) >= _ENOUGH else 0.0
-        if self.probing or self._run >= _RUN or share >= _SHARE:
+        if self.probes_left or self._run >= _RUN or share >= _SHARE:
             self.trip(now)
             return True
         return False
@@ -344,7 +373,7 @@ class Gate:
         self._tripped_until = now + min(_CLOSED_BASE * 2**self._closings, _CLOSED_CAP) * self._random.uniform(0.5, 1.0)
         self.until = max(self.until, self._tripped_until)
         self._closings = min(self._closings + 1, 16)
-        self._probes_left = _PROBES
+        self.probes_left = _PROBES
 
     def _record(self, *, failed: bool) -> None:
         if len(self._recent) == _REMEMBERED:
@@ -354,12 +383,12 @@ class Gate:
 
 
 def backoff(random: Random, retries: int, *, throttled: bool, cap: float) -> float:
-    """Full jitter: seconds between 0 and `min(cap, base * 2^retries)`, base 1 s after throttling, 0.2 s after a fault."""
+    """Full jitter: seconds up to `min(cap, base * 2^retries)`; base 1 s after throttling, 0.2 s after a fault."""
     base = THROTTLE_BASE if throttled else FAULT_BASE
     return random.uniform(0.0, min(cap, base * 2 ** min(retries, 30)))
 
 
 def wait_at_least(random: Random, told: float, own: float) -> float:
-    """Seconds to sleep when the server said `told`: never less than it, a little more so that tasks do not return as one."""
+    """Seconds to sleep when the server said `told`: never less, a little more so that tasks do not return as one."""
     longer = max(told, own)
     return longer + random.uniform(0.0, min(1.0, 0.1 * longer))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Generic, TypeVar
 
@@ -29,7 +30,9 @@ class Prefetched(Generic[T]):
 
     def __init__(self, source: Iterator[T]) -> None:
         self._source = source
-        self._queue: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(maxsize=1)
+        self._queue: queue.SimpleQueue[tuple[T | None, BaseException | None, bool]] = queue.SimpleQueue()
+        # One permit for each item that may be read; taking an item gives one back.
+        self._permits = threading.Semaphore(1)
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -45,42 +48,50 @@ class Prefetched(Generic[T]):
         if self._thread is None:
             self._thread = threading.Thread(target=self._read, name="trunkline-prefetch", daemon=True)
             self._thread.start()
-        while True:
+        while not self._closed:
             try:
                 item, error, done = self._queue.get(timeout=_PATIENCE) if may_block() else self._queue.get_nowait()
             except queue.Empty:
                 yield None
                 continue
-            if error is not None:
-                raise error
-            if done:
+            if error is not None or done:
+                self._closed = True
+                if error is not None:
+                    raise error
                 return
+            self._permits.release()
+            yield item
+
+    def drain(self, seconds: float) -> Iterator[T]:
+        """What is left, for so long: a source that is read to its end leaves its process fit for the next task.
+
+        What the source raises ends it without a word: whoever drains has a failure of his own to tell.
+        """
+        until = time.monotonic() + seconds
+        while not self._closed and self._thread is not None:
+            try:
+                item, error, done = self._queue.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                return
+            if error is not None or done or item is None:
+                self._closed = True
+                return
+            self._permits.release()
             yield item
 
     def close(self) -> None:
-        """Read no further than the item under way."""
+        """Read no further than the item under way; does not wait for it."""
         self._closed = True
-        while True:
-            try:
-                self._queue.get_nowait()
-            except queue.Empty:
-                return
+        self._permits.release()
 
     def _read(self) -> None:
         try:
-            for item in self._source:
-                self._put((item, None, False))
+            while True:
+                self._permits.acquire()
                 if self._closed:
                     return
+                self._queue.put((next(self._source), None, False))
+        except StopIteration:
+            self._queue.put((None, None, True))
         except BaseException as error:  # noqa: BLE001 - handed to the thread that reads
-            self._put((None, error, False))
-            return
-        self._put((None, None, True))
-
-    def _put(self, entry: tuple[T | None, BaseException | None, bool]) -> None:
-        while not self._closed:
-            try:
-                self._queue.put(entry, timeout=_PATIENCE)
-            except queue.Full:
-                continue
-            return
+            self._queue.put((None, error, False))

@@ -18,7 +18,7 @@ from collections import deque
 from random import Random
 
 from trunkline.http.message import Exchange, Fault, Outcome, Request
-from trunkline.http.pacing import Concurrency, Gate, RateLimit, RetryBudget, backoff, wait_at_least
+from trunkline.http.pacing import MAX_CONCURRENCY, Concurrency, Gate, RateLimit, RetryBudget, backoff, wait_at_least
 from trunkline.http.verdict import Verdict
 
 # An origin that has never answered well gets this long, not the whole deadline: it is more often a wrong address
@@ -30,6 +30,10 @@ AUTH_REFUSALS = 5
 _GRACE = 10.0
 # Requests kept ready beyond what is in flight: enough to fill the limit when it doubles.
 _READY_AHEAD = 16
+# Requests that may wait for another try before no more are pulled: memory stays within twice what can be in flight.
+_MOST_LATER = MAX_CONCURRENCY
+# Faults that say that there was too much for the server.
+_PRESSURE = frozenset({Fault.TIMEOUT, Fault.REFUSED, Fault.CONNECT_TIMEOUT})
 
 
 class Schedule:
@@ -49,6 +53,7 @@ class Schedule:
         stopped: Why nothing more is sent, None while all is well.
         auth_refused: True when `stopped` because the credential was refused.
         retries: Tries beyond the first.
+        trouble: What the origin last said when it was not well; "" while it is.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class Schedule:
         self.retries = 0
         self.stopped: str | None = None
         self.auth_refused = False
+        self.trouble = ""
         self._concurrency = concurrency
         self._rate = rate
         self._gate = Gate(random)
@@ -83,12 +89,11 @@ class Schedule:
         self._trouble_since: float | None = None
         self._give_up_at = math.inf
         self._paced_until = -math.inf
-        self.trouble = ""
 
     @property
     def limit(self) -> int:
         """Exchanges that may be in flight now."""
-        return 1 if self._gate.probing else self._concurrency.limit
+        return 1 if self._gate.probes_left else self._concurrency.limit
 
     @property
     def idle(self) -> bool:
@@ -98,7 +103,9 @@ class Schedule:
     @property
     def wants_more(self) -> bool:
         """True when another request may be admitted: what waits already is bounded."""
-        return self.stopped is None and len(self._ready) + self._parked < self._concurrency.limit + _READY_AHEAD
+        if self.stopped is not None or len(self._later) >= _MOST_LATER:
+            return False
+        return len(self._ready) + self._parked < self._concurrency.limit + _READY_AHEAD
 
     def admit(self, request: Request, *, due: float = 0.0, after: Request | None = None) -> None:
         """Take in a request; one whose keys are under way waits for the end of every earlier one with such a key.
@@ -109,7 +116,13 @@ class Schedule:
             after: A request that has ended and is not yet `release`d, of which this one is a part: it takes its place
                 before all that waits behind the same keys.
         """
+        if not request.keys and not due:
+            self._ready.append(request)
+            return
         request.due = due
+        if len(request.keys) > 1:
+            # Named twice, a key would make the request wait for itself.
+            request.keys = tuple(dict.fromkeys(request.keys))
         for key in request.keys:
             queue = self._queues.setdefault(key, deque())
             queue.insert(len(queue) if after is None else 1, request)
@@ -137,7 +150,7 @@ class Schedule:
         """Let the requests go on that wait for the end of this one; call it once for each outcome."""
         for key in request.keys:
             queue = self._queues.get(key)
-            if queue is None:
+            if queue is None or queue[0] is not request:
                 continue
             queue.popleft()
             if not queue:
@@ -151,12 +164,13 @@ class Schedule:
 
     def room(self, now: float) -> bool:
         """Whether one more exchange may start now."""
-        if self.in_flight >= self.limit or now < self._paced_until:
+        gate = self._gate
+        if self.in_flight >= (1 if gate.probes_left else self._concurrency.limit) or now < self._paced_until:
             self._concurrency.reached = True
             return False
-        if now < self._gate.until or self.stopped is not None:
+        if now < gate.until or self.stopped is not None:
             return False
-        return self._rate is None or self._rate.ready_at(now) <= now
+        return self._rate is None or self._rate.ready_at(now, self._next_weight(now)) <= now
 
     def next(self, now: float) -> Request | None:
         """The request to send now: retries that are due come first."""
@@ -169,7 +183,7 @@ class Schedule:
         self.in_flight += 1
         if request.attempts:
             self.retries += 1
-        else:
+        elif request.since < 0.0:
             request.since = now
         request.attempts += 1
         if self._concurrency.spacing:
@@ -194,7 +208,7 @@ class Schedule:
         if at < math.inf and self.in_flight < self.limit:
             at = max(at, self._gate.until, self._paced_until)
             if self._rate is not None:
-                at = max(at, self._rate.ready_at(at))
+                at = self._rate.ready_at(at, self._next_weight(at))
         else:
             at = math.inf
         return min(at, self._give_up_at)
@@ -223,6 +237,10 @@ class Schedule:
     def given_up(self, now: float) -> bool:
         """Whether the origin has been unwell past all patience; then `stopped` says so."""
         if self.stopped is None and now >= self._give_up_at:
+            if self.idle and now >= self._gate.until and now >= self._paced_until:
+                # There was nothing to ask the origin for: nobody's patience ran.
+                self._trouble_since, self._give_up_at = None, math.inf
+                return False
             waited = now - (self._trouble_since if self._trouble_since is not None else now)
             patience = "" if self._well_once else ", and it has not answered well once"
             self.stopped = f"no good answer for {waited:.0f} s{patience} (last: {self.trouble})"
@@ -245,13 +263,12 @@ class Schedule:
         return [Outcome(request, "exhausted" if request.attempts else "unsent", reason) for request in waiting]
 
     def _learn(self, exchange: Exchange, verdict: Verdict, now: float) -> None:
-        fault = exchange.fault
-        pressure = verdict.throttled or fault in (Fault.TIMEOUT, Fault.REFUSED, Fault.CONNECT_TIMEOUT)
-        success = verdict.kind == "accepted"
-        if not verdict.auth:
-            cost = verdict.wait or 0.0
-            self._concurrency.answered(now, exchange.elapsed, success=success, pressure=pressure, cost=cost)
         self.in_flight -= 1
+        if verdict.kind == "accepted":
+            self._concurrency.succeeded(now, exchange.elapsed)
+        elif not verdict.auth:
+            pressure = verdict.throttled or exchange.fault in _PRESSURE
+            self._concurrency.failed(now, pressure=pressure, cost=verdict.wait or 0.0)
         if verdict.pause:
             self._gate.hold(now, verdict.pause)
         if not (verdict.unhealthy or verdict.throttled):
@@ -260,7 +277,8 @@ class Schedule:
                 self._budget.refill()
             self._budget.succeeded()
             self._well_once = True
-            self._trouble_since, self._give_up_at = None, math.inf
+            if self._trouble_since is not None:
+                self._trouble_since, self._give_up_at, self.trouble = None, math.inf, ""
             return
         self.trouble = verdict.reason
         if self._trouble_since is None:
@@ -290,7 +308,7 @@ class Schedule:
         if not (verdict.throttled or self._gate.unhealthy_since is not None):
             request.strikes += 1
             if request.strikes >= self._max_attempts:
-                return f"{verdict.reason}, in each of {request.attempts} tries"
+                return f"{verdict.reason}, after {request.attempts} tries"
         if not self._budget.spend(throttled=verdict.throttled):
             self._gate.trip(now)
         delay = backoff(self._random, request.attempts - 1, throttled=verdict.throttled, cap=self._max_delay)
@@ -301,6 +319,12 @@ class Schedule:
             return f"{verdict.reason}, for {self._deadline:.0f} s while other requests were answered"
         self._send_again(request, now + delay)
         return None
+
+    def _next_weight(self, now: float) -> int:
+        """The weight of what `next` would give; 1 for a request yet to be admitted."""
+        if self._later and self._later[0][0] <= now:
+            return self._later[0][2].weight
+        return self._ready[0].weight if self._ready else 1
 
     def _send_again(self, request: Request, at: float) -> None:
         self._sequence += 1

@@ -156,9 +156,9 @@ class AiohttpTransport:
         loop = self._loop
         alarm = None
         if self._finished or (wait is not None and wait <= 0):
-            loop.call_soon(loop.stop)
+            loop.call_soon(self._halt)
         elif wait is not None:
-            alarm = loop.call_later(wait, loop.stop)
+            alarm = loop.call_later(wait, self._halt)
         self._polling = True
         try:
             loop.run_forever()
@@ -177,7 +177,11 @@ class AiohttpTransport:
             self._alarm.cancel()
         for task in self._tasks.values():
             task.cancel()
-        self._loop.run_until_complete(self._shut())
+        shut = self._loop.create_task(self._shut())
+        shut.add_done_callback(lambda _: self._loop.stop())
+        # More than once where a poll was interrupted after it had asked the loop to stop.
+        while not shut.done():
+            self._loop.run_forever()
         self._loop.close()
 
     async def _shut(self) -> None:
@@ -201,7 +205,7 @@ class AiohttpTransport:
         if not target.startswith("/"):
             target = f"/{target}"
         if not target.isascii() or not target.isprintable() or " " in target:
-            if any(ord(character) < 0x20 or character == "\x7f" for character in target):  # noqa: PLR2004 - ASCII
+            if any(ord(character) < 0x20 or character == "\x7f" for character in target):
                 raise ValueError("the URL holds a control character")
             target = quote(target, safe=_URL_SAFE)
         # The same headers come again and again. Compared by value: the caller may have changed its mapping.
@@ -217,13 +221,7 @@ class AiohttpTransport:
         proxy = self._settings.proxy_for(base)
         if self._tls is None and (base.startswith("https:") or (proxy or "").startswith("https:")):
             self._tls = self._settings.ssl_context()
-        origin = Origin(base, proxy, self._tls, self._loop)
-        if self._connector is None:
-            self._loop.run_until_complete(self._connect())
-        return origin
-
-    async def _connect(self) -> None:
-        self._connector = aiohttp.TCPConnector(limit=0)
+        return Origin(base, proxy, self._tls, self._loop)
 
     async def _exchange(self, exchange: Exchange, origin: Origin, head: bytes, body: bytes | None) -> None:
         settings = self._settings
@@ -233,7 +231,8 @@ class AiohttpTransport:
             self._alarm = self._loop.call_later(settings.total, self._expire)
         connection = None
         try:
-            assert self._connector is not None
+            if self._connector is None:
+                self._connector = aiohttp.TCPConnector(limit=0)
             connection = await connected(self._connector, origin, self._timeout)
             await converse(exchange, connection, head, body, settings.read, settings.max_bytes)
         except asyncio.CancelledError:
@@ -249,9 +248,13 @@ class AiohttpTransport:
             del self._tasks[exchange]
             del self._deadlines[exchange]
             self._finished.append(exchange)
-            if self._polling:
-                self._polling = False
-                self._loop.stop()
+            self._halt()
+
+    def _halt(self) -> None:
+        """End the poll; once, because uvloop keeps a second stop for the next run."""
+        if self._polling:
+            self._polling = False
+            self._loop.stop()
 
     def _expire(self) -> None:
         """End what has taken longer than the whole exchange may; wake again when the next one's time is up."""

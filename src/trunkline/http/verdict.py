@@ -9,9 +9,10 @@ A verdict of `accepted`, `rejected`, `ambiguous` or `exhausted` ends the request
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import mktime_tz, parsedate_tz
 from typing import Any
 
@@ -19,11 +20,16 @@ from trunkline.http.message import Exchange, Fault, Request
 
 # RFC 9110 section 9.2.2: a repeat of these has the effect of one.
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
+# Section 9.2.1: nothing is changed by these.
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 # The server, or a gateway before it, may have done the work before it answered one of these.
 _UNKNOWN_OUTCOME = frozenset({500, 502, 504})
 # Epoch values in rate-limit headers: above 1e12 they can only be milliseconds, above 1e9 only seconds.
 _EPOCH_MILLIS, _EPOCH_SECONDS = 1e12, 1e9
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _UNAVAILABLE = 401, 403, 404, 429, 503
+# A century: of what a server may write, all that a calendar can show.
+_LONGEST = 100 * 365 * 86_400.0
+_FAMILIES = tuple((f"{name}-Remaining", f"{name}-Reset") for name in ("X-RateLimit", "X-Rate-Limit", "RateLimit"))
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE, _TOO_MANY, _UNAVAILABLE = 401, 403, 404, 413, 429, 503
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Verdict:
 
 
 ACCEPTED = Verdict("accepted")
+KINDS = ("accepted", "retry", "refresh", "rejected", "ambiguous", "exhausted")
 
 
 @dataclass(frozen=True)
@@ -77,17 +84,48 @@ class Rules:
 
 def judge(exchange: Exchange, rules: Rules) -> Verdict:
     """The verdict on one exchange. Marks `exchange.request.unknown` when the server may have acted on it unheard."""
-    status = exchange.status
+    status, fault = exchange.status, exchange.fault
     if status == 0:
         return _judge_fault(exchange, rules)
+    if fault is not None:
+        # A refusal is one with half a body too.
+        return _judge_cut_off(exchange, rules) if status in rules.success else _judge_refusal(exchange, rules)
     if rules.door is not None:
         verdict = rules.door(exchange)
         if verdict is not None:
-            return verdict
+            return _of_door(verdict, exchange, rules)
     if status in rules.success:
         pause = quota_pause(exchange.headers)
-        return Verdict("accepted", pause=pause) if pause else ACCEPTED
+        # A quota that is closed for longer than is waited for stops the task at the next refusal, which tells why.
+        return Verdict("accepted", pause=pause) if 0.0 < pause <= rules.max_wait else ACCEPTED
     return _judge_refusal(exchange, rules)
+
+
+def _of_door(verdict: object, exchange: Exchange, rules: Rules) -> Verdict:
+    """What the user's door said, where the engine can act on it.
+
+    Raises:
+        TypeError: It is no verdict.
+    """
+    if not isinstance(verdict, Verdict) or verdict.kind not in KINDS:
+        raise TypeError(f"it must return None or a Verdict of {', '.join(KINDS)}, not {verdict!r}")
+    if verdict.kind == "refresh" and (exchange.request.refreshed or not rules.renewable):
+        return replace(verdict, kind="rejected", auth=True)
+    if verdict.kind == "retry" and verdict.wait is not None and not verdict.wait <= rules.max_wait:
+        return _too_long(verdict, verdict.wait)
+    return verdict
+
+
+def _judge_cut_off(exchange: Exchange, rules: Rules) -> Verdict:
+    """A status that means accepted, and a body that is not all there: cut off, or not to be read."""
+    fault = exchange.fault or Fault.RESET
+    said = f"status {exchange.status}, but {fault.value}" + (f" ({exchange.detail})" if exchange.detail else "")
+    if exchange.request.method not in _SAFE:
+        # The server has said that it took it; sending it again would store it twice.
+        return Verdict("accepted", said)
+    if fault in (Fault.TOO_LARGE, Fault.MALFORMED):
+        return Verdict("rejected", said)  # another try brings the same body
+    return _judge_fault(exchange, rules)
 
 
 def _judge_fault(exchange: Exchange, rules: Rules) -> Verdict:
@@ -113,24 +151,30 @@ def _judge_refusal(exchange: Exchange, rules: Rules) -> Verdict:
         return Verdict("accepted", "404 after a try whose answer was lost: the first try deleted it")
     if request.unknown and status in (409, 412):
         return Verdict("ambiguous", f"{reason}, after a try whose answer was lost")
-    unhealthy = status >= 500  # noqa: PLR2004 - the class of server errors
-    if status in rules.retry:
-        wait = retry_after(exchange.headers)
-        # Only these two say that nothing was done: 429 by its meaning, 503 when it names a time to come back.
-        untouched = status == _TOO_MANY or (status == _UNAVAILABLE and wait is not None)
+    unhealthy = status >= 500
+    told = retry_after(exchange.headers)
+    # A server that says when to come back with the same large body is short of room for a while, not for good.
+    if status in rules.retry or (status == _TOO_LARGE and told is not None):
+        # These say that nothing was done: 429 and 413 by their meaning, 503 when it names a time to come back.
+        untouched = status in (_TOO_MANY, _TOO_LARGE) or (status == _UNAVAILABLE and told is not None)
         throttled = status in (_TOO_MANY, _UNAVAILABLE)
+        # Where both speak, Retry-After is meant for this very answer.
+        wait = told if told is not None else quota_pause(exchange.headers) or None
         if not untouched:
             request.unknown = True
             if not _may_repeat(request, rules):
                 return Verdict("ambiguous", reason, wait, throttled, unhealthy)
-        if wait is not None and wait > rules.max_wait:
-            until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + wait))
-            more = f"the server asks to wait {wait:.0f} s (until {until}), longer than retry.maxRetryAfter"
-            return Verdict("exhausted", f"{reason}: {more}", wait, throttled, unhealthy, stop=True)
-        return Verdict("retry", reason, wait, throttled, unhealthy, pause=quota_pause(exchange.headers))
+        verdict = Verdict("retry", reason, wait, throttled, unhealthy)
+        return verdict if wait is None or wait <= rules.max_wait else _too_long(verdict, wait)
     if status in _UNKNOWN_OUTCOME and not _may_repeat(request, rules):
         return Verdict("ambiguous", reason, unhealthy=unhealthy)
     return Verdict("rejected", reason, unhealthy=unhealthy)
+
+
+def _too_long(verdict: Verdict, wait: float) -> Verdict:
+    until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + min(_LONGEST, wait)))
+    more = f"the server asks to wait {wait:.0f} s (until {until}), longer than retry.maxRetryAfter"
+    return replace(verdict, kind="exhausted", reason=f"{verdict.reason}: {more}", stop=True)
 
 
 def _may_repeat(request: Request, rules: Rules) -> bool:
@@ -139,7 +183,7 @@ def _may_repeat(request: Request, rules: Rules) -> bool:
 
 def _reason(exchange: Exchange) -> str:
     status = exchange.status
-    if 300 <= status < 400:  # noqa: PLR2004 - the class of redirects
+    if 300 <= status < 400:
         target = exchange.headers.get("Location", "nowhere").split("?", 1)[0]
         return f"status {status}: redirects to {target}, which a write does not follow"
     return f"status {status}"
@@ -163,7 +207,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         now = _http_date(headers.get("Date", ""))
         return max(0.0, at - (time.time() if now is None else now))
     # float() also reads "nan" and "inf", which no server means.
-    return max(0.0, seconds) if seconds - seconds == 0 else None
+    return min(max(0.0, seconds), _LONGEST) if math.isfinite(seconds) else None
 
 
 def quota_pause(headers: Mapping[str, str]) -> float:
@@ -175,10 +219,10 @@ def quota_pause(headers: Mapping[str, str]) -> float:
     modern = headers.get("RateLimit")
     if modern is not None:
         return max((_modern_pause(item) for item in modern.split(",")), default=0.0)
-    for family in ("X-RateLimit", "X-Rate-Limit", "RateLimit"):
-        remaining = headers.get(f"{family}-Remaining")
+    for remaining_name, reset_name in _FAMILIES:
+        remaining = headers.get(remaining_name)
         if remaining is not None:
-            reset = headers.get(f"{family}-Reset")
+            reset = headers.get(reset_name)
             return _reset_seconds(reset, headers) if remaining.strip() == "0" and reset is not None else 0.0
     return 0.0
 
@@ -191,9 +235,10 @@ def _modern_pause(item: str) -> float:
     if values.get("r") != "0":
         return 0.0
     try:
-        return max(0.0, float(values.get("t", "0")))
+        seconds = float(values.get("t", "0"))
     except ValueError:
         return 0.0
+    return min(max(0.0, seconds), _LONGEST) if math.isfinite(seconds) else 0.0
 
 
 def _reset_seconds(value: str, headers: Mapping[str, str]) -> float:
@@ -204,19 +249,19 @@ def _reset_seconds(value: str, headers: Mapping[str, str]) -> float:
     except ValueError:
         at = _http_date(value)
         return 0.0 if at is None else max(0.0, at - now)
+    if not math.isfinite(number):
+        return 0.0
     if number >= _EPOCH_MILLIS:
-        return max(0.0, number / 1000 - now)
-    if number >= _EPOCH_SECONDS:
-        return max(0.0, number - now)
-    return max(0.0, number)
+        number = number / 1000 - now
+    elif number >= _EPOCH_SECONDS:
+        number -= now
+    return min(max(0.0, number), _LONGEST)
 
 
 def _http_date(text: str) -> float | None:
     """Epoch seconds of an IMF-fixdate, RFC 850 or asctime date; all three are in GMT whatever they say."""
-    parsed: Any = parsedate_tz(text)
-    if parsed is None:
-        return None
     try:
-        return float(mktime_tz((*parsed[:9], 0)))
-    except (ValueError, OverflowError):
+        parsed: Any = parsedate_tz(text)
+        return None if parsed is None else float(mktime_tz((*parsed[:9], 0)))
+    except (ValueError, OverflowError, IndexError, TypeError):  # it trips over some garbage
         return None

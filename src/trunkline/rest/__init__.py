@@ -1,1 +1,28 @@
-"""Any REST API as a Spark data source: `format("rest")`."""
+"""Any REST API as a Spark data source: `format("rest")`.
+
+    from trunkline.rest import preview, rejected, summary
+
+What is named here is loaded when it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "RestDataSource": "trunkline.rest.source",
+    "preview": "trunkline.rest.review",
+    "rejected": "trunkline.rest.review",
+    "summary": "trunkline.rest.review",
+    "Verdict": "trunkline.http.verdict",
+}
+__all__ = ["RestDataSource", "Verdict", "preview", "rejected", "summary"]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    return getattr(importlib.import_module(home), name)

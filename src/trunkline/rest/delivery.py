@@ -38,6 +38,8 @@ _HEAD = 300
 # A refusal with one of these may be about one row of the batch, so the batch is halved to find it.
 _SPLIT_STATUSES = frozenset({400, 413, 422})
 _TOO_LARGE = 413
+# A new Python worker takes about a second to start; computing rows nobody will send must not take longer.
+_DRAIN_SECONDS = 1.0
 _AUTH_STATUSES = frozenset({401, 403})
 
 
@@ -117,13 +119,12 @@ class Delivery:
                     self._settle(outcome)
                 elif self._journal is not None:
                     self._guarded(self._journal.log.tick)
-                if self._client.stopped is None and self._flag.is_set():
-                    self._report.stopped_by_sibling = True
-                    self._client.stop("another task of this write failed")
+                self._heed_siblings()
             self._explain_stop()
         except ResponseLogError as error:
             self._fail(Failure("log", str(error)))
         finally:
+            self._count_unread(source)
             source.close()
             if self._journal is not None:
                 self._guarded(self._journal.log.flush)
@@ -138,7 +139,9 @@ class Delivery:
         schedule = self._client.schedule
         batches = self._builder.rechunked(source.items(may_block=lambda: schedule.idle))
         for batch in batches:
-            if batch is None:
+            # Also before the first row: of a hundred partitions most begin after the first has failed.
+            self._heed_siblings()
+            if batch is None or self._client.stopped is not None:
                 yield None
                 continue
             chunk = self._identities.chunk(batch)
@@ -306,6 +309,19 @@ class Delivery:
             self._fail(Failure("auth", self._clean(f"stopped: {client.stopped}.{detail}"), status))
         else:
             self._fail(Failure("unavailable", self._clean(f"{self._origin}: {client.stopped}")))
+
+    def _count_unread(self, source: Prefetched[pa.RecordBatch]) -> None:
+        """Read on for a moment after a stop: Spark keeps a worker for its next task only if it has read all rows."""
+        if self._client.stopped is not None:
+            for batch in source.drain(_DRAIN_SECONDS):
+                self._counts.rows += len(batch)
+                self._counts.unsent += len(batch)
+
+    def _heed_siblings(self) -> None:
+        """Stop when another task of the write has failed."""
+        if self._client.stopped is None and self._flag.is_set():
+            self._report.stopped_by_sibling = True
+            self._client.stop("another task of this write failed")
 
     def _fail(self, failure: Failure) -> None:
         """Remember the first failure, send nothing more and stop the siblings."""

@@ -13,6 +13,7 @@ import logging
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from pyspark import TaskContext
@@ -62,6 +63,7 @@ class RestWriter:
         _check_on_driver(parsed)
         run_id = parsed["runId"] or str(uuid.uuid4())
         self._plan = WritePlan(parsed, builder, run_id, uuid.uuid4().hex)
+        self._schema = schema.jsonValue()
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> RestCommitMessage:
         """Send one partition; what the server refuses travels to `commit` in the message, never as an exception."""
@@ -84,7 +86,8 @@ class RestWriter:
         if options["responses"]:
             location = locate(options["responses"])
             run = next((report.run_id for report in reports if report), self._plan.run_id)
-            summary = summary_of(reports, state, str(error) if error else None) | {"run_id": run, "batch_id": batch_id}
+            summary = summary_of(reports, state, str(error) if error else None)
+            summary |= {"run_id": run, "batch_id": batch_id, "schema": self._schema, "finished_at": _now()}
             write_summary(location, f"{run}-{batch_id or 0}", summary)
         for nonce in {report.nonce for report in reports if report} | {self._plan.nonce}:
             StopFlag(nonce, locate(options["responses"]) if options["responses"] else None).clear()
@@ -116,6 +119,10 @@ class RestStreamWriter(RestWriter, DataSourceStreamWriter, DataSourceArrowWriter
     def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # type: ignore[override]  # noqa: N803 - Spark's name
         """Record that the micro-batch failed."""
         self._finish(messages, batchId, aborted=True)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _check_on_driver(options: Options) -> None:

@@ -1,0 +1,131 @@
+"""Looking before and after: what a write would send, what it came to, and which rows were refused.
+
+preview(df, {"url": "https://api.example.com/users/{id}"}, n=2)   # nothing is sent
+summary("/lake/responses")                                        # one dict per run and micro-batch
+rejected(spark, "/lake/responses")                                # the refused rows, typed as they were
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from trunkline.credentials import MASK
+from trunkline.errors import OptionError
+from trunkline.http.setup import load_door
+from trunkline.responses import SUMMARY_FOLDER, locate, read_summaries
+from trunkline.rest.options import content_type, write_options
+from trunkline.rest.rows import RequestBuilder, Sent
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+# The struct in which `rejected` puts what the log knows of a row, beside the row's own columns.
+RESPONSE_COLUMN = "response"
+_IDENTITY = ["run_id", "batch_id", "partition_id", "row_digest", "occurrence"]
+_TOLD = ["run_id", "batch_id", "request_id", "outcome", "status_code", "error", "response_body", "requested_at"]
+
+
+def preview(df: DataFrame, options: Mapping[str, Any], n: int = 5) -> list[dict[str, Any]]:
+    """The first requests a write would send, with credentials masked. Nothing is sent, no token is fetched.
+
+    Args:
+        df: What would be written.
+        options: As for the write; nested or dotted.
+        n: Rows to look at.
+
+    Returns:
+        `method`, `url`, `headers` and `body` (text) of each request; `refused` with the reason for a row that cannot
+        be sent.
+
+    Raises:
+        OptionError: As the write would raise it.
+    """
+    parsed = write_options(options)
+    builder = RequestBuilder(parsed, df.columns)
+    prepare = load_door(parsed, "prepare")
+    found: list[dict[str, Any]] = []
+    for batch in builder.rechunked(iter(df.limit(n).toArrow().combine_chunks().to_batches())):
+        if batch is None:
+            continue
+        chunk = builder.chunk(builder.ordered(batch))
+        found += [{"refused": reason} for _, reason in sorted(chunk.refused.items())]
+        for request in builder.requests(chunk):
+            if prepare is not None:
+                sent: Sent = request.tag
+                rows = batch.take(list(sent.rows)).to_pylist()
+                request = prepare(request, rows if builder.batched else rows[0])  # noqa: PLW2901 - what the door is for
+            headers = {name: value for name, value in (parsed["headers"] or {}).items() if "{" not in value}
+            headers |= dict(request.headers or {}) | dict.fromkeys(parsed["secretHeaders"] or (), MASK)
+            if (kind := content_type(parsed)) is not None:
+                headers["Content-Type"] = kind
+            if (name := _auth_header(parsed)) is not None:
+                headers[name] = MASK
+            body = None if request.body is None else request.body.decode("utf-8", "replace")
+            found.append({"method": request.method, "url": request.url, "headers": headers, "body": body})
+    return found
+
+
+def summary(responses: str) -> list[dict[str, Any]]:
+    """What each run (and micro-batch) in a response log came to, oldest first.
+
+    Args:
+        responses: The folder or URI given as the option `responses`.
+
+    Returns:
+        Per run `run_id`, `batch_id`, `state` (succeeded, failed), `error`, the counts of rows by outcome, `requests`,
+        `retries`, `bytes_sent`, `tasks`, `task_seconds`, `finished_at`.
+    """
+    summaries = read_summaries(locate(responses))
+    return [{name: value for name, value in found.items() if name != "schema"} for found in summaries]
+
+
+def rejected(spark: SparkSession, responses: str, run_id: str | None = None) -> DataFrame:
+    """The rows that were not accepted, with the columns and types they had, to be mended and written again.
+
+    A row that a later attempt of the same run got accepted is not among them.
+
+    Args:
+        spark: The session to read with.
+        responses: The folder or URI given as the option `responses`.
+        run_id: Of one run only; default: of the newest.
+
+    Returns:
+        The original columns, and a struct `response`: run_id, batch_id, request_id, outcome, status_code, error,
+        response_body, requested_at.
+
+    Raises:
+        OptionError: The log has no summary to tell the rows' types by, or was written with `log.row=never`.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as f
+    from pyspark.sql.types import StructType
+
+    found = spark.read.text(f"{responses}/{SUMMARY_FOLDER}/*.json", wholetext=True).collect()
+    summaries = [json.loads(row[0]) for row in found]
+    summaries = [one for one in summaries if one.get("schema") and run_id in (None, one["run_id"])]
+    if not summaries:
+        raise OptionError(
+            f"{responses} holds no finished run{f' {run_id}' if run_id else ''} to tell the rows' types by"
+        )
+    newest = max(summaries, key=lambda one: str(one["finished_at"]))
+    schema = StructType.fromJson(newest["schema"])
+    log = spark.read.parquet(responses).where(f.col("run_id") == newest["run_id"])
+    accepted = f.max((f.col("outcome") == "accepted").cast("int")).over(Window.partitionBy(*_IDENTITY))
+    latest = f.row_number().over(Window.partitionBy(*_IDENTITY).orderBy(f.col("requested_at").desc_nulls_last()))
+    refused = (
+        log.withColumns({"_accepted": accepted, "_latest": latest})
+        .where("_accepted = 0 AND _latest = 1 AND outcome <> 'unsent'")
+        .where(f.col("row").isNotNull())
+    )
+    told = f.struct(*_TOLD).alias(RESPONSE_COLUMN)
+    typed = f.from_json("row", schema, {"mode": "FAILFAST"})
+    return refused.select(typed.alias("_row"), told).select("_row.*", RESPONSE_COLUMN)
+
+
+def _auth_header(options: Mapping[str, Any]) -> str | None:
+    kind = options["auth.type"]
+    if kind == "none" or (kind == "apiKey" and options["auth.in"] == "query"):
+        return None
+    return str(options["auth.name"]) if kind == "apiKey" else "Authorization"

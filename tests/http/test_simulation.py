@@ -1,0 +1,56 @@
+"""What independent tasks make of one server: a few virtual seconds of `benchmarks/simulate.py`."""
+
+from __future__ import annotations
+
+import pytest
+from tests.http.simulation import RateServer, SlotServer, simulate
+
+from trunkline.http.pacing import RateLimit
+
+
+@pytest.mark.parametrize(("tasks", "refused"), [(1, 0.02), (8, 0.08), (100, 0.30)])
+def test_a_rate_limited_server_is_used_up_with_few_refusals(tasks: int, refused: float) -> None:
+    result = simulate(tasks, RateServer(200.0), 20.0, warm_up=10.0)
+    assert result.accepted >= 0.93 * 200 * 20
+    assert result.refused <= refused * result.accepted
+    assert result.lost == 0
+
+
+def test_the_hundredth_task_gets_its_turn() -> None:
+    result = simulate(100, RateServer(200.0), 30.0, warm_up=10.0)
+    fair = result.accepted / 100
+    assert min(result.per_task) >= 0.15 * fair
+    assert max(result.per_task) <= 6 * fair
+
+
+@pytest.mark.parametrize(("tasks", "share"), [(1, 0.6), (8, 0.8), (100, 0.9)])
+def test_retry_after_is_paid_for_seldom(tasks: int, share: float) -> None:
+    result = simulate(tasks, RateServer(200.0, retry_after="1"), 20.0, warm_up=10.0)
+    assert result.accepted >= share * 200 * 20
+
+
+def test_a_rate_split_over_the_tasks_is_never_refused() -> None:
+    result = simulate(8, RateServer(200.0), 20.0, rate=lambda: RateLimit([(200.0, 1.0)], share=1 / 8))
+    assert (result.refused, result.lost) == (0, 0)
+    assert result.accepted >= 0.97 * 200 * 20
+
+
+def test_one_adaptive_task_comes_near_the_best_fixed_number_without_being_told() -> None:
+    best = max(simulate(1, SlotServer(), 10.0, concurrency=n, warm_up=5.0).accepted for n in range(16, 25))
+    adaptive = simulate(1, SlotServer(), 20.0, warm_up=5.0).accepted / 2
+    assert adaptive >= 0.9 * best
+
+
+@pytest.mark.parametrize(("tasks", "share", "refused"), [(8, 0.8, 0.05), (100, 0.7, 0.3)])
+def test_a_server_of_few_slots_is_kept_busy(tasks: int, share: float, refused: float) -> None:
+    result = simulate(tasks, SlotServer(), 20.0, warm_up=10.0)
+    assert result.accepted >= share * 400 * 20
+    assert result.refused <= refused * result.accepted
+    assert result.lost == 0
+
+
+@pytest.mark.parametrize(("tasks", "wait"), [(1, 0.2), (8, 0.4)])
+def test_a_server_that_queues_is_not_drowned(tasks: int, wait: float) -> None:
+    result = simulate(tasks, SlotServer(queues=True), 20.0, warm_up=5.0)
+    assert result.accepted >= 0.97 * 400 * 20
+    assert result.wait(0.99) <= wait

@@ -1,0 +1,257 @@
+"""What an answer means."""
+
+from __future__ import annotations
+
+import time
+from email.utils import formatdate
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trunkline.http.message import Exchange, Fault, Request
+from trunkline.http.verdict import ACCEPTED, Rules, Verdict, judge, quota_pause, retry_after
+
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+AT_LEAST_ONCE = Rules(success=frozenset(range(200, 300)), retry=RETRIED)
+AT_MOST_ONCE = Rules(success=frozenset(range(200, 300)), retry=RETRIED, at_most_once=True)
+NOW = 1_700_000_000
+DATE = formatdate(NOW, usegmt=True)
+STATUSES = st.integers(200, 599)
+CENTURY = 100 * 365 * 86_400.0
+
+
+def post(**extra: str) -> Request:
+    return Request("POST", "http://a/", **extra)  # type: ignore[arg-type]
+
+
+def kind(status: int, rules: Rules = AT_LEAST_ONCE, request: Request | None = None, **headers: str) -> str:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return judge(Exchange(request or post(), status, named), rules).kind
+
+
+def dates(at: int) -> list[str]:
+    """The three HTTP date forms of one second."""
+    parts = time.gmtime(at)
+    day = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][parts.tm_wday]
+    full = {"Mon": "Monday", "Tue": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday", "Fri": "Friday"}
+    full |= {"Sat": "Saturday", "Sun": "Sunday"}
+    month = formatdate(at, usegmt=True).split()[2]
+    clock = f"{parts.tm_hour:02}:{parts.tm_min:02}:{parts.tm_sec:02}"
+    return [
+        formatdate(at, usegmt=True),
+        f"{full[day]}, {parts.tm_mday:02}-{month}-{parts.tm_year % 100:02} {clock} GMT",
+        f"{day} {month} {parts.tm_mday:>2} {clock} {parts.tm_year}",
+    ]
+
+
+@given(st.integers(-100_000, 100_000), st.integers(0, 2))
+def test_every_date_form_is_measured_against_the_answers_own_date_and_the_past_is_zero(delta: int, form: int) -> None:
+    assert retry_after({"Retry-After": dates(NOW + delta)[form], "Date": DATE}) == max(0.0, delta)
+
+
+@given(st.floats(-1e6, 1e6, allow_nan=False))
+def test_seconds_may_have_decimals_and_are_never_negative(seconds: float) -> None:
+    assert retry_after({"Retry-After": f" {seconds!r} "}) == max(0.0, seconds)
+
+
+@given(st.text(max_size=40), st.text(max_size=40))
+def test_garbage_never_raises_and_never_waits_for_nothing(text: str, date: str) -> None:
+    wait = retry_after({"Retry-After": text, "Date": date})
+    assert wait is None or wait >= 0.0
+
+
+@pytest.mark.parametrize("text", ["soon", "", "nan", "inf", "-inf", "1e999", "12 parsecs"])
+def test_what_is_no_time_is_no_wait(text: str) -> None:
+    assert retry_after({"Retry-After": text}) is None
+
+
+@given(st.floats(0, 1e300))
+def test_a_wait_longer_than_allowed_stops_and_says_until_when(seconds: float) -> None:
+    verdict = judge(Exchange(post(), 429, {"Retry-After": repr(seconds)}), AT_LEAST_ONCE)
+    too_long = seconds > AT_LEAST_ONCE.max_wait
+    assert (verdict.kind, verdict.stop, "until" in verdict.reason) == (
+        ("exhausted", True, True) if too_long else ("retry", False, False)
+    )
+
+
+@pytest.mark.parametrize(
+    ("headers", "pause"),
+    [
+        ({"RateLimit": '"default";r=0;t=30'}, 30.0),
+        ({"RateLimit": '"burst";r=5;t=1, "day";r=0;t=60'}, 60.0),
+        ({"RateLimit": '"default";r=50;t=30'}, 0.0),
+        ({"RateLimit": '"default";r=0;t=inf'}, 0.0),
+        ({"RateLimit": '"default";r=0'}, 0.0),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "12.5"}, 12.5),
+        ({"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": str(NOW + 7), "Date": DATE}, 7.0),
+        ({"RateLimit-Remaining": "0", "RateLimit-Reset": str((NOW + 7) * 1000), "Date": DATE}, 7.0),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": formatdate(NOW + 9, usegmt=True), "Date": DATE}, 9.0),
+        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(NOW - 9), "Date": DATE}, 0.0),
+        ({"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": "12"}, 0.0),
+        ({"X-RateLimit-Remaining": "0"}, 0.0),
+        ({}, 0.0),
+    ],
+)
+def test_rate_limit_headers(headers: dict[str, str], pause: float) -> None:
+    assert quota_pause(headers) == pause
+
+
+@given(st.text(max_size=60), st.text(max_size=30), st.text(max_size=30))
+def test_rate_limit_garbage_never_raises_and_is_never_endless(modern: str, reset: str, date: str) -> None:
+    assert 0.0 <= quota_pause({"RateLimit": modern}) <= CENTURY
+    old = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset, "Date": date}
+    assert 0.0 <= quota_pause(old) < 1e11
+
+
+def test_retry_after_wins_over_rate_limit_headers() -> None:
+    headers = {"Retry-After": "2", "RateLimit": '"default";r=0;t=30'}
+    verdict = judge(Exchange(post(), 429, headers), AT_LEAST_ONCE)
+    assert (verdict.wait, verdict.pause) == (2.0, 0.0)
+
+
+def test_a_429_without_retry_after_waits_for_the_reset() -> None:
+    assert judge(Exchange(post(), 429, {"RateLimit": '"default";r=0;t=30'}), AT_LEAST_ONCE).wait == 30.0
+
+
+def test_an_acceptance_pauses_for_the_reset_but_not_for_longer_than_is_waited_for() -> None:
+    paused = judge(Exchange(post(), 200, {"RateLimit": '"default";r=0;t=600'}), AT_LEAST_ONCE)
+    longer = judge(Exchange(post(), 200, {"RateLimit": '"default";r=0;t=601'}), AT_LEAST_ONCE)
+    assert (paused, longer) == (Verdict("accepted", pause=600.0), ACCEPTED)
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(200, "accepted"), (299, "accepted"), (307, "rejected"), (400, "rejected"), (401, "rejected"), (403, "rejected"),
+     (404, "rejected"), (409, "rejected"), (413, "rejected"), (501, "rejected"),
+     *((code, "retry") for code in RETRIED)],
+)  # fmt: skip
+def test_statuses_at_least_once(status: int, expected: str) -> None:
+    assert kind(status) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "expected"),
+    [(408, {}, "ambiguous"), (425, {}, "ambiguous"), (429, {}, "retry"), (500, {}, "ambiguous"),
+     (502, {}, "ambiguous"), (503, {}, "ambiguous"), (503, {"Retry_After": "1"}, "retry"),
+     (503, {"Retry_After": "soon"}, "ambiguous"), (503, {"RateLimit": '"d";r=0;t=1'}, "ambiguous"),
+     (504, {"Retry_After": "1"}, "ambiguous"), (400, {}, "rejected")],
+)  # fmt: skip
+def test_at_most_once_sends_a_post_again_only_when_nothing_was_done(
+    status: int, headers: dict[str, str], expected: str
+) -> None:
+    assert kind(status, AT_MOST_ONCE, None, **headers) == expected
+
+
+@given(st.sampled_from(sorted(RETRIED)), st.sampled_from(["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]))
+def test_idempotent_methods_are_sent_again_at_most_once_too(status: int, method: str) -> None:
+    assert kind(status, AT_MOST_ONCE, Request(method, "http://a/")) == "retry"
+
+
+@given(st.sampled_from(sorted(RETRIED)))
+def test_an_idempotency_key_makes_a_post_repeatable(status: int) -> None:
+    assert kind(status, AT_MOST_ONCE, post(idempotency_key="k")) == "retry"
+
+
+@pytest.mark.parametrize("fault", list(Fault))
+def test_faults(fault: Fault) -> None:
+    lasting = fault is Fault.TLS
+    never_sent = fault in (Fault.DNS, Fault.REFUSED, Fault.CONNECT_TIMEOUT, Fault.PROXY)
+    retried = judge(Exchange(post(), fault=fault, detail="x"), AT_LEAST_ONCE)
+    once = judge(Exchange(post(), fault=fault), AT_MOST_ONCE)
+    assert (retried.kind, retried.stop) == (("exhausted", True) if lasting else ("retry", False))
+    assert once.kind == ("exhausted" if lasting else "retry" if never_sent else "ambiguous")
+    assert retried.reason == f"{fault.value}: x"
+
+
+@pytest.mark.parametrize(
+    ("method", "fault", "expected"),
+    [
+        ("POST", Fault.RESET, "accepted"),
+        ("PUT", Fault.TOO_LARGE, "accepted"),
+        ("GET", Fault.RESET, "retry"),
+        ("GET", Fault.TIMEOUT, "retry"),
+        ("GET", Fault.TOO_LARGE, "rejected"),
+        ("GET", Fault.MALFORMED, "rejected"),
+    ],
+)
+def test_a_told_success_holds_for_a_write_and_is_worth_nothing_to_a_read_without_its_body(
+    method: str, fault: Fault, expected: str
+) -> None:
+    for rules in (AT_LEAST_ONCE, AT_MOST_ONCE):
+        verdict = judge(Exchange(Request(method, "http://a/"), 200, fault=fault), rules)
+        assert verdict.kind == expected
+        assert fault.value in verdict.reason
+
+
+def test_a_refusal_that_broke_off_is_a_refusal() -> None:
+    assert judge(Exchange(post(), 422, fault=Fault.RESET), AT_MOST_ONCE).kind == "rejected"
+
+
+def test_a_413_with_a_time_to_come_back_is_sent_again() -> None:
+    assert (kind(413), kind(413, AT_MOST_ONCE, Retry_After="3")) == ("rejected", "retry")
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "fresh", "after_unknown"),
+    [
+        ("DELETE", 404, "rejected", "accepted"),
+        ("PUT", 404, "rejected", "rejected"),
+        ("PUT", 409, "rejected", "ambiguous"),
+        ("PUT", 412, "rejected", "ambiguous"),
+    ],
+)
+def test_after_an_unknown_outcome(method: str, status: int, fresh: str, after_unknown: str) -> None:
+    request = Request(method, "http://a/")
+    assert kind(status, request=request) == fresh
+    judge(Exchange(request, fault=Fault.RESET), AT_LEAST_ONCE)
+    assert kind(status, request=request) == after_unknown
+
+
+def test_a_401_refreshes_once_where_the_credential_can_be_renewed() -> None:
+    rules = Rules(success=frozenset({200}), retry=frozenset(), renewable=True)
+    request = post()
+    first = judge(Exchange(request, 401), rules)
+    request.refreshed = True
+    second = judge(Exchange(request, 401), rules)
+    assert [(v.kind, v.auth) for v in (first, second, judge(Exchange(post(), 403), rules))] == [
+        ("refresh", True),
+        ("rejected", True),
+        ("rejected", True),
+    ]
+
+
+def test_a_redirect_names_its_target_without_its_query() -> None:
+    verdict = judge(Exchange(post(), 307, {"Location": "https://b/x?token=abc"}), AT_LEAST_ONCE)
+    assert verdict.reason == "status 307: redirects to https://b/x, which a write does not follow"
+
+
+def door(answer: object) -> Rules:
+    return Rules(success=frozenset({200}), retry=frozenset({503}), door=lambda _: answer)  # type: ignore[arg-type,return-value]
+
+
+def test_the_door_is_asked_first_for_complete_answers_only() -> None:
+    rules = door(Verdict("rejected", "no"))
+    assert judge(Exchange(post(), 200), rules) == Verdict("rejected", "no")
+    assert judge(Exchange(post(), 200), door(None)) == ACCEPTED
+    assert judge(Exchange(post(), 200, fault=Fault.RESET), rules).kind == "accepted"
+    assert judge(Exchange(post(), fault=Fault.REFUSED), rules).kind == "retry"
+
+
+@pytest.mark.parametrize("answer", ["accepted", True, Verdict("fine")])
+def test_a_door_that_gives_no_verdict_is_an_error(answer: object) -> None:
+    with pytest.raises(TypeError, match="must return None or a Verdict"):
+        judge(Exchange(post(), 200), door(answer))
+
+
+def test_a_door_can_neither_refresh_for_ever_nor_wait_for_ever() -> None:
+    assert judge(Exchange(post(), 200), door(Verdict("refresh"))).kind == "rejected"
+    assert judge(Exchange(post(), 200), door(Verdict("retry", "later", wait=1e9))).kind == "exhausted"
+    assert judge(Exchange(post(), 200), door(Verdict("retry", "later", wait=float("nan")))).kind == "exhausted"
+
+
+@given(STATUSES, st.sampled_from(["GET", "POST", "PUT", "DELETE", "PATCH"]), st.booleans(), st.text(max_size=20))
+def test_every_status_gets_a_verdict(status: int, method: str, once: bool, garbage: str) -> None:
+    headers = {"Retry-After": garbage, "RateLimit": garbage, "Date": garbage, "Location": garbage}
+    verdict = judge(Exchange(Request(method, "http://a/"), status, headers), AT_MOST_ONCE if once else AT_LEAST_ONCE)
+    assert verdict.kind in {"accepted", "retry", "rejected", "ambiguous", "exhausted"}

@@ -1,0 +1,60 @@
+"""Run by test_secrets.py in a process of its own: writes with every kind of credential, each to a server that echoes it.
+
+    python secrets_job.py URL TOKEN_URL FOLDER SECRETS_AS_JSON
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+import trunkline
+from trunkline.rest import preview, rejected, summary
+from trunkline.rest.options import write_options
+
+url, token_url, folder, planted = sys.argv[1], sys.argv[2], Path(sys.argv[3]), json.loads(sys.argv[4])
+logging.basicConfig(level=logging.DEBUG)
+spark = (
+    SparkSession.builder.master("local[2]")
+    .config("spark.ui.enabled", "false")
+    .config("spark.driver.bindAddress", "127.0.0.1")
+    .config("spark.eventLog.enabled", "true")
+    .config("spark.eventLog.dir", (folder / "events").as_uri())
+    .getOrCreate()
+)
+trunkline.register(spark)
+kinds = {
+    "basic": {"auth.type": "basic", "auth.username": "loader", "auth.password": planted["password"]},
+    "bearer": {"auth.type": "bearer", "auth.token": planted["token"]},
+    "apiKey": {"auth.type": "apiKey", "auth.in": "query", "auth.name": "k", "auth.token": planted["key"]},
+    "oauth2": {
+        "auth.type": "oauth2",
+        "auth.tokenUrl": token_url,
+        "auth.clientId": "client",
+        "auth.clientSecret": planted["secret"],
+    },
+    "headers": {"secretHeaders": json.dumps({"X-Session": planted["header"]})},
+}
+df = spark.range(3).selectExpr("id", "'row' AS name")
+df.explain(True)
+for kind, login in kinds.items():
+    options = {"url": url, "onError": "deadLetter", "log.body": "always", "log.row": "always", **login}
+    print(repr(write_options({**options, "responses": "/tmp/x"})), preview(df, {**login, "url": url}))
+    for target in ("/echo", "/forbidden"):
+        responses = str(folder / "responses" / f"{kind}{target}")
+        try:
+            writer = df.write.format("rest").mode("append").options(**options)
+            writer.option("url", url + target).option("responses", responses).save()
+        except Exception as error:  # noqa: BLE001 - its text is what the test reads
+            print(kind, target, error)
+        print(summary(responses))
+        rejected(spark, responses).show(truncate=False)
+    try:
+        df.write.format("rest").mode("append").options(**login).option("url", url + "/echo").save()
+    except Exception as error:  # noqa: BLE001 - as above
+        print(kind, "fail", error)
+spark.stop()

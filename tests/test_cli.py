@@ -1,0 +1,176 @@
+"""What the command `trunkline` prints, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import trunkline
+from trunkline.cli import FORMATS, main
+from trunkline.options import json_schema
+from trunkline.responses import Record, ResponseLog, Task, locate, write_summary
+from trunkline.rest.options import TABLE
+
+Captured = pytest.CaptureFixture[str]
+
+
+def write_log(root: Path, run: str, outcomes: list[tuple[str, str]], batch: int | None = None) -> None:
+    """One record per outcome and error; the n-th record is of the n-th row."""
+    log = ResponseLog(locate(str(root)), Task(run, batch, 0, 0), flush_seconds=1, flush_rows=1, clock=lambda: 0.0)
+    for number, (outcome, error) in enumerate(outcomes):
+        record = Record(f"q{number}", None, "POST", "http://h/rows", outcome, 0, error, 1, None, None, 1.5e9, 0.01)
+        log.add(record, [b"%d" % number], [0], [None])
+
+
+def write_end(root: Path, run: str, **told: object) -> None:
+    summary = {"run_id": run, "batch_id": None, "error": None, "finished_at": "2030-01-02T03:04:05.678+00:00"} | told
+    write_summary(locate(str(root)), f"{run}-{told.get('batch_id') or 0}", summary)
+
+
+def test_version(capsys: Captured) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"trunkline {trunkline.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["launch"], ["log"], ["log", "eat"], ["describe", "soap"], ["demo", "--x"]])
+def test_wrong_usage_shows_the_help_and_ends_with_2(capsys: Captured, arguments: list[str]) -> None:
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("usage: trunkline")
+
+
+def test_asking_for_help_is_no_error(capsys: Captured) -> None:
+    assert main(["--help"]) == 0
+    assert "describe" in capsys.readouterr().out
+
+
+def test_formats_are_those_that_are_registered() -> None:
+    assert [source.name() for source in trunkline.SOURCES] == list(FORMATS)
+
+
+def test_formats_say_what_each_can_do(capsys: Captured) -> None:
+    assert main(["formats"]) == 0
+    heading, *rows = capsys.readouterr().out.splitlines()
+    assert heading.split()[:5] == ["format", "read", "readStream", "write", "writeStream"]
+    [rest] = [row.split() for row in rows if row.startswith("rest ")]
+    assert rest[3:5] == ["yes", "yes"]
+
+
+def test_describe_names_every_option_with_what_it_takes(capsys: Captured) -> None:
+    assert main(["describe", "rest"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in shown if line.startswith("  ") and line[2] != " "} == {
+        option.name for option in TABLE
+    }
+    at = next(number for number, line in enumerate(shown) if line.startswith("  onError "))
+    assert shown[at].split(maxsplit=1)[1] == "A row that is refused for good: fails the write, or goes to responses."
+    assert shown[at + 1].strip() == "fail | deadLetter; default fail"
+    assert max(map(len, shown)) <= 120
+
+
+def test_describe_write_leaves_out_what_only_reading_takes(capsys: Captured) -> None:
+    main(["describe", "rest", "--write"])
+    shown = capsys.readouterr().out
+    for option in TABLE:
+        assert (f"\n  {option.name} " in shown) == ("write" in option.applies)
+
+
+def test_describe_prints_json_schema(capsys: Captured) -> None:
+    assert main(["describe", "rest", "--write", "--schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == json_schema(TABLE, "rest", "write")
+
+
+def test_describe_needs_no_spark() -> None:
+    code = "import sys; from trunkline.cli import main; main(['describe', 'rest']); print('pyspark' in sys.modules)"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert finished.stdout.splitlines()[-1] == "False"
+
+
+def test_a_reader_that_has_seen_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m trunkline.cli describe rest | head -n 1 && exit ${{PIPESTATUS[0]}}"
+    finished = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
+def test_log_show_tells_each_run_and_why_rows_were_refused(tmp_path: Path, capsys: Captured) -> None:
+    write_log(
+        tmp_path,
+        "good",
+        [("accepted", ""), ("rejected", "status 422"), ("rejected", "status 422"), ("ambiguous", "reset")],
+    )
+    write_end(tmp_path, "good", state="succeeded", rows=4, accepted=1, rejected=2, ambiguous=1, requests=5, retries=1)
+    write_end(
+        tmp_path,
+        "bad",
+        state="failed",
+        rows=9,
+        accepted=7,
+        unsent=2,
+        requests=7,
+        error="POST h refused\na row",
+        batch_id=3,
+    )
+    assert main(["log", "show", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out.split("\n")
+    assert sorted(shown[:-1]) == sorted([
+        "good  succeeded  2030-01-02 03:04:05",
+        "  Of 4 rows read: 1 accepted, 2 rejected, 1 of unknown outcome; 5 requests (1 retries)",
+        "  2 x rejected: status 422",
+        "  1 x ambiguous: reset",
+        "bad micro-batch 3  failed  2030-01-02 03:04:05",
+        "  Of 9 rows read: 7 accepted, 2 not sent; 7 requests",
+        "  POST h refused a row",
+    ])  # fmt: skip
+
+
+def test_log_show_counts_a_row_once_and_as_accepted_where_it_was(tmp_path: Path, capsys: Captured) -> None:
+    """A run that is still going on has no summary; what a later attempt got accepted is no error."""
+    write_log(tmp_path, "r", [("rejected", "status 400"), ("exhausted", "status 503"), ("accepted", "")])
+    write_log(tmp_path, "r", [("rejected", "status 400"), ("accepted", ""), ("accepted", "")])
+    assert main(["log", "show", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "r batch=0  no summary: still running, or killed",
+        "  So far 2 accepted, 1 not",
+        "  1 x rejected: status 400",
+    ]
+
+
+def test_log_show_of_an_empty_log(tmp_path: Path, capsys: Captured) -> None:
+    assert main(["log", "show", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == "no runs yet\n"
+
+
+@pytest.mark.parametrize("action", ["show", "compact"])
+def test_a_log_that_is_not_there_is_wrong_usage(tmp_path: Path, capsys: Captured, action: str) -> None:
+    assert main(["log", action, str(tmp_path / "nowhere")]) == 2
+    assert capsys.readouterr().err == f"trunkline: there is no response log at {tmp_path / 'nowhere'}\n"
+
+
+def test_log_compact_tells_what_it_merged_and_what_it_left(tmp_path: Path, capsys: Captured) -> None:
+    write_log(tmp_path, "done", [("accepted", "")] * 4)
+    write_end(tmp_path, "done", state="succeeded")
+    write_log(tmp_path, "going", [("accepted", "")] * 3)
+    assert main(["log", "compact", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "7 files before, 4 now",
+        "1 partition left alone: the run has no summary: it is still written, or was killed",
+    ]
+
+
+def test_log_compact_takes_an_age_as_options_do(tmp_path: Path, capsys: Captured) -> None:
+    assert main(["log", "compact", str(tmp_path), "--older-than", "7d"]) == 0
+    assert main(["log", "compact", str(tmp_path), "--older-than", "soon"]) == 2
+    assert "--older-than: 'soon' is no duration" in capsys.readouterr().err
+
+
+def test_a_log_that_cannot_be_read_is_a_failure(tmp_path: Path, capsys: Captured) -> None:
+    write_log(tmp_path, "r", [("accepted", "")])
+    for path in tmp_path.rglob("*.parquet"):
+        path.write_bytes(b"torn")
+    assert main(["log", "show", str(tmp_path)]) == 1
+    assert capsys.readouterr().err.startswith("trunkline: ")

@@ -1,0 +1,307 @@
+"""What the documentation says is so: its snippets run, its samples are what the wire has, its tables are generated.
+
+Every ```python and ```sql block of a page runs, in order and in one namespace per page, against a fault server. A page
+starts with `spark` and the `df` of `FRAMES`. So that pages can show addresses and paths as users write them, these are
+exchanged before a block runs: `https://api.example.com` for the server, whose routes stand in `ROUTES`, `/data` and
+`/run/secrets` for temporary folders, `examples/doors.py` for a copy that reads its key there. README.md needs none of
+this: it runs as it stands.
+
+A ```text block right after one that prints is what it must print. An ```http request right after one is what the
+server must have got.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import io
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.pandas.types import from_arrow_type
+from pyspark.sql.types import _parse_datatype_string
+from scripts.generate_docs import outdated
+
+import trunkline
+from trunkline.errors import OptionError
+from trunkline.responses import SCHEMA
+from trunkline.rest.options import TABLE
+from trunkline.rest.source import RestDataSource
+from trunkline.testing import FaultServer
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "skill.md", *sorted((ROOT / "references").glob("*.md"))]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+API = "https://api.example.com"
+
+FRAMES = {
+    "rest.md": "SELECT id, name, concat(lower(name), '@example.com') AS email, 'core' AS team"
+    " FROM VALUES (1, 'Ann'), (2, 'Bob'), (3, 'Eve'), (4, 'Joe') AS t (id, name)",
+    "delivery.md": "SELECT id, name, TIMESTAMP'2026-11-21 08:00:00' AS updated_at"
+    " FROM VALUES (1, 'Ann'), (2, 'Bob') AS t (id, name)",
+    "middleware.md": "SELECT * FROM VALUES (1, 'Ann', false), (2, 'Bob', true) AS t (id, name, deleted)",
+}
+ROUTES: dict[str, list[dict[str, Any]]] = {
+    "POST /users": [{"status": 201}],
+    "* /users/{id}": [{"status": 200}],
+    "POST /users/batch": [
+        {"each": [{"when": {"json": {"id": 2}}, "status": 409, "error": {"message": "exists"}}], "wrap": "items"}
+    ],
+    "POST /signups": [
+        {"when": {"json": {"id": 3}}, "status": 422, "body": {"error": "name is taken"}},
+        {"status": 201},
+    ],
+    "POST /legacy": [
+        {"when": {"json": {"id": 1}}, "times": 1, "body": {"ok": False, "code": "busy"}},
+        {"when": {"json": {"id": 2}}, "body": {"ok": False, "code": "name is taken"}},
+        {"body": {"ok": True}},
+    ],
+}
+
+
+class Block(NamedTuple):
+    """A fenced block of a page."""
+
+    language: str
+    text: str
+    line: int
+
+
+@pytest.fixture
+def spark(spark_session: SparkSession) -> Iterator[SparkSession]:
+    """The shared session, which keeps no setting of a page."""
+    trunkline.register(spark_session)
+    yield spark_session
+    spark_session.conf.unset("spark.sql.execution.pyspark.udf.hideTraceback.enabled")
+
+
+@pytest.fixture(scope="module")
+def fixed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Secrets and the module of doors: the same for all tests, because Spark takes a file of a name only once."""
+    folder = tmp_path_factory.mktemp("fixed")
+    (folder / "secrets").mkdir()
+    for name in ("api-token", "signing-key"):
+        (folder / "secrets" / name).write_text(f"{name}\n")
+    doors = (ROOT / "examples" / "doors.py").read_text(encoding="utf-8")
+    (folder / "doors.py").write_text(doors.replace("/run/secrets/", f"{folder}/secrets/"))
+    return folder
+
+
+@pytest.fixture
+def files(tmp_path: Path, fixed: Path, fault_server: FaultServer) -> Files:
+    return Files(tmp_path, fixed, fault_server)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_snippet_runs_and_does_what_the_page_shows(
+    page: Path,
+    spark: SparkSession,
+    fault_server: FaultServer,
+    files: Files,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = blocks(page)
+    if not {block.language for block in found} & {"python", "sql"}:
+        pytest.skip("no snippet on this page")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name, steps in ROUTES.items():
+        fault_server.route(name, steps)
+    names: dict[str, Any] = {"spark": spark}
+    if page.name in FRAMES:
+        names["df"] = spark.sql(FRAMES[page.name])
+        names["df"].write.parquet(f"{tmp_path}/data/incoming")
+    for block, following in zip(found, [*found[1:], Block("", "", 0)], strict=True):
+        before = len(fault_server.ledger())
+        where = f"{page.name}:{block.line}"
+        if block.language == "sql":
+            for statement in filter(None, map(str.strip, files.real(block.text).split(";"))):
+                spark.sql(statement)
+        elif block.language == "python":
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(files.real(block.text), where, "exec"), names)
+            if re.search(r"\bprint\(|\.show\(", block.text):
+                assert (where, following.language) == (where, "text")
+                assert files.shown(printed.getvalue()).rstrip() == following.text.rstrip()
+        if block.language in {"python", "sql"} and following.language == "http":
+            sent = [(one.method, one.target, one.body.decode()) for one in fault_server.ledger()[before:]]
+            head, _, body = following.text.partition("\n\n")
+            method, target, _ = head.split("\n", 1)[0].split(" ")
+            matching = [one for one in sent if one[:2] == (method, target)]
+            assert matching, f"{where}: {method} {target} is not among {sent}"
+            if body:
+                assert body.strip() in [one[2] for one in matching]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every relative link names a file that is there, and from the site's pages only other pages."""
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+    if page.parent.name == "references":
+        assert [link for link in links if "/" in link] == []
+
+
+def test_generated_parts_are_up_to_date() -> None:
+    """Tables of options and files shown whole; `python scripts/generate_docs.py` mends it."""
+    assert outdated() == []
+
+
+def test_the_page_marks_the_options_of_every_format() -> None:
+    """Without its marker a table would be neither made nor checked."""
+    text = (ROOT / "references" / "rest.md").read_text(encoding="utf-8")
+    table = text.split("<!-- options:rest:write -->")[1].split("<!-- /options -->")[0]
+    shown = re.findall(r"^\| `([\w.]+)` \|", table, re.MULTILINE)
+    assert sorted(shown) == sorted(option.name for option in TABLE if "write" in option.applies)
+
+
+def test_the_table_of_the_response_log_is_its_schema() -> None:
+    text = (ROOT / "references" / "rest.md").read_text(encoding="utf-8")
+    table = text.split("| column | type | meaning |\n|---|---|---|\n")[1].split("\n\n")[0]
+    shown = re.findall(r"^\| `(\w+)` \| (\S+) \|", table, re.MULTILINE)
+    assert shown == [(field.name, from_arrow_type(field.type).simpleString()) for field in SCHEMA]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_option_named_exists(page: Path) -> None:
+    """`group.name` of a known group, and the name in `name=value`."""
+    options = {option.name for option in TABLE}
+    groups = {name.split(".")[0] for name in options if "." in name}
+    spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", page.read_text(encoding="utf-8"))
+    dotted = {span for span in spans if re.fullmatch(r"[a-z]\w*\.[a-z]\w*", span) and span.split(".")[0] in groups}
+    valued = {
+        match[1] for span in spans if (match := re.match(r"([a-z][A-Za-z]*(?:\.[a-z][A-Za-z]*)?)=[\w<{][^&]*$", span))
+    }
+    assert {name for name in dotted | valued if not name.startswith("spark.")} - options == set()
+
+
+def test_the_site_has_every_page() -> None:
+    listed = re.findall(r"^  - (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted(page.name for page in (ROOT / "references").glob("*.md"))
+
+
+ROWS = {"url": f"{API}/users"}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ROWS | {"retries": "3", "batchsize": "100", "onerror": "ignore"},
+        ROWS | {"timeout.read": "60"},
+        {},
+        {"url": f"{API}/users/{{uid}}"},
+        {"url": "https://{id}.example.com/"},
+        ROWS | {"headers": '{"Authorization": "Bearer abc"}'},
+        ROWS | {"auth.type": "bearer", "auth.token": "env:API_TOKEN"},
+        ROWS | {"ratelimit": "10/s"},
+        ROWS | {"onerror": "deadLetter"},
+        ROWS | {"responses": "/proc/nowhere/log"},
+        ROWS | {"tls.ca": "/no/such.pem"},
+        ROWS | {"prepare": "no_such.doors:sign"},
+        ROWS | {"overwrite": "true"},
+    ],
+    ids=lambda options: " ".join(sorted(options)) or "nothing",
+)
+def test_messages_before_the_first_request_are_as_documented(
+    options: dict[str, str], monkeypatch: pytest.MonkeyPatch, spark_session: SparkSession
+) -> None:
+    monkeypatch.delenv("API_TOKEN", raising=False)
+    overwrite = options.get("overwrite") == "true"
+    source = RestDataSource({name: value for name, value in options.items() if name != "overwrite"})
+    with pytest.raises(OptionError) as raised:
+        source.writer(_parse_datatype_string("id int, name string"), overwrite)  # type: ignore[arg-type]
+    assert f"```text\nOptionError: {raised.value}\n```" in errors_page()
+
+
+@pytest.mark.parametrize(
+    ("step", "query", "options"),
+    [
+        ({"status": 422, "body": {"error": "name is taken"}}, "SELECT 1 AS id", {}),
+        ({"status": 301, "headers": {"Location": "https://other.example.com/login"}}, "SELECT 1 AS id", {}),
+        ({"status": 401, "body": {"error": "invalid_token"}}, "SELECT 1 AS id", {}),
+        (
+            {"status": 201},
+            "SELECT 1 AS id",
+            {
+                "auth.type": "oauth2",
+                "auth.tokenUrl": f"{API}/token",
+                "auth.clientId": "loader",
+                "auth.clientSecret": "not the right one",
+            },
+        ),
+        ({"status": 201}, "SELECT double('NaN') AS v", {}),
+        ({"fault": "reset"}, "SELECT 1 AS id", {"delivery": "atMostOnce", "responses": "/data/responses"}),
+    ],
+    ids=["422", "301", "401", "oauth2", "NaN", "atMostOnce"],
+)
+def test_messages_about_answers_are_as_documented(
+    step: dict[str, Any],
+    query: str,
+    options: dict[str, str],
+    spark: SparkSession,
+    fault_server: FaultServer,
+    files: Files,
+) -> None:
+    fault_server.route("POST /users", [step])
+    fault_server.oauth("/token", clients={"loader": "right"})
+    real = {name: files.real(value) for name, value in ({"url": f"{API}/users"} | options).items()}
+    with pytest.raises(PySparkException) as raised:
+        spark.sql(query).write.format("rest").mode("append").options(**real).save()
+    [told] = re.findall(r"errors\.(\w+Error: .*)", files.shown(str(raised.value)))
+    assert f"```text\n{told}\n" in errors_page()
+
+
+def test_the_example_signs_what_it_sends(spark: SparkSession, fault_server: FaultServer, files: Files) -> None:
+    """A server that has the key finds the same signature over time, method, path and body."""
+    fault_server.route("PUT /users/{id}", [{"status": 200}])
+    spark.sparkContext.addPyFile(files.real("examples/doors.py"))
+    df: DataFrame = spark.sql(FRAMES["middleware.md"])
+    options = {"url": fault_server.url_for("/users/{id}"), "method": "PUT", "prepare": "doors:sign"}
+    df.write.format("rest").mode("append").options(**options).save()
+    for sent in fault_server.ledger():
+        message = b"\n".join([sent.headers["x-timestamp"].encode(), b"PUT", sent.path.encode(), sent.body])
+        assert sent.headers["x-signature"] == hmac.new(b"signing-key", message, hashlib.sha256).hexdigest()
+    assert fault_server.count() == 2
+
+
+class Files:
+    """Exchanges the addresses and paths that pages show for real ones, and back."""
+
+    def __init__(self, data: Path, fixed: Path, server: FaultServer) -> None:
+        self._pairs = {
+            API: server.url,
+            "/data/": f"{data}/data/",
+            "/run/secrets/": f"{fixed}/secrets/",
+            "examples/doors.py": f"{fixed}/doors.py",
+        }
+
+    def real(self, text: str) -> str:
+        for shown, real in self._pairs.items():
+            text = text.replace(shown, real)
+        return text
+
+    def shown(self, text: str) -> str:
+        for shown, real in self._pairs.items():
+            text = text.replace(real, shown)
+        return text
+
+
+def blocks(page: Path) -> list[Block]:
+    """The fenced blocks of a page, in order."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        Block(match[1], match[2], text.count("\n", 0, match.start()) + 1)
+        for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    ]
+
+
+def errors_page() -> str:
+    return (ROOT / "references" / "error-handling.md").read_text(encoding="utf-8")
