@@ -1,1 +1,19 @@
-"""Makes `format("trunkline.rest")` work without registering anything: Spark imports modules of this name by itself."""
+"""Makes `format("trunkline.rest")` work without registering anything: Spark imports modules of this name by itself.
+
+It never raises: one module of this kind that fails to import hides every data source that Spark finds by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+with contextlib.suppress(Exception):
+    from trunkline.rest.source import RestDataSource
+
+    class DefaultSource(RestDataSource):
+        """The format `rest` under a name of its own, which no other package will want."""
+
+        @classmethod
+        def name(cls) -> str:
+            """The name after `format`."""
+            return "trunkline.rest"

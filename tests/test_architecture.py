@@ -19,10 +19,11 @@ PACKAGE = ROOT / "src" / "trunkline"
 
 # A part is a module or folder right under the package. It imports from itself and from lower storeys. One that is not
 # named here belongs to the foundation, and imports from nothing above it.
-FOUNDATION, ENGINE, CONNECTORS, PIPELINES, COMMANDS = range(5)
+FOUNDATION, ENGINE, CONNECTORS, PIPELINES, DEMO, COMMANDS = range(6)
 STOREYS = {
     "http": ENGINE,
     "responses": ENGINE,
+    "compact": ENGINE,
     "session": CONNECTORS,
     "rest": CONNECTORS,
     "jobs": CONNECTORS,
@@ -30,6 +31,7 @@ STOREYS = {
     "azure_monitor": CONNECTORS,
     "pipelines": PIPELINES,
     "testing": PIPELINES,
+    "demo": DEMO,
     "cli": COMMANDS,
 }
 # From the connectors upward the parts of one storey do not know each other, but for the Spark session they all use.

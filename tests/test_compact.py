@@ -75,10 +75,10 @@ def test_doing_it_again_changes_nothing(tmp_path: Path) -> None:
 def test_a_task_finds_what_was_accepted_in_the_merged_file(tmp_path: Path) -> None:
     write_run(tmp_path, parts=1)
     log = ResponseLog(locate(str(tmp_path)), Task("r", None, 0, 1), flush_seconds=1, flush_rows=10)
-    before = sorted(log.accepted()["row_digest"].to_pylist())
+    before = sorted(log.settled(["accepted"])["row_digest"].to_pylist())
     finish(tmp_path)
     list(compact(str(tmp_path)))
-    assert sorted(log.accepted()["row_digest"].to_pylist()) == before
+    assert sorted(log.settled(["accepted"])["row_digest"].to_pylist()) == before
 
 
 def test_a_run_without_a_summary_is_left_alone(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ class Redactor:
 def _from_environment(name: str) -> str:
     value = os.environ.get(name)
     if value is None:
-        message = f"env:{name} is not set on the driver"
+        message = f"env:{name} is not in the environment that Spark was started with: set it before the session starts"
         raise ValueError(message)
     return value
 

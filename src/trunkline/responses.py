@@ -52,6 +52,8 @@ SCHEMA = pa.schema(
     ],
     metadata={"trunkline.responses": SCHEMA_VERSION},
 )
+# How often the files of a partition are listed when one of them is gone before it is read.
+_LISTINGS = 3
 # Beside the records, in names that Spark's file sources skip.
 SUMMARY_FOLDER = "_summary"
 # What Spark, Databricks and Hadoop call a file system, and what pyarrow opens for it.
@@ -186,37 +188,36 @@ class ResponseLog:
         self._occurrences: list[int] = []
         self._row_texts: list[str | None] = []
 
-    def accepted(self) -> pa.Table:
-        """`row_digest` and `occurrence` of what earlier attempts at this partition got accepted, each pair once.
+    def settled(self, outcomes: Sequence[str]) -> pa.Table:
+        """`row_digest` and `occurrence` of what earlier attempts at this partition ended so, each pair once.
 
         Raises:
             ResponseLogError: A file cannot be read: what was sent is not known, so nothing may be sent.
         """
         columns = ["row_digest", "occurrence"]
-        empty = pa.table({name: pa.array([], SCHEMA.field(name).type) for name in columns})
-        selector = pafs.FileSelector(self._folder, allow_not_found=True)
-        try:
-            paths = [
-                file.path
-                for file in self._files.get_file_info(selector)
-                if file.base_name.endswith(".parquet") and not file.base_name.startswith(".")
-            ]
-            tables = [
-                pq.read_table(
-                    path,
-                    filesystem=self._files,
-                    columns=columns,
-                    filters=[("outcome", "=", "accepted")],
-                    partitioning=None,
-                )
-                for path in paths
-            ]
-        except (OSError, pa.ArrowException) as error:
-            raise ResponseLogError(f"the response log {self._folder} cannot be read: {error}") from None
-        if not tables:
-            return empty
-        found = pa.concat_tables([table.replace_schema_metadata(None) for table in tables])
-        return found.group_by(columns).aggregate([]) if found.num_rows else empty
+        tables: list[pa.Table] = []
+        for remaining in reversed(range(_LISTINGS)):
+            try:
+                tables = [self._read(path, columns, outcomes) for path in self._paths()]
+                break
+            except (OSError, pa.ArrowException) as error:
+                # A compaction may replace files between the listing and the reading: then there is a new listing.
+                if not (remaining and isinstance(error, FileNotFoundError)):
+                    raise ResponseLogError(f"the response log {self._folder} cannot be read: {error}") from None
+        tables.append(pa.table({name: pa.array([], SCHEMA.field(name).type) for name in columns}))
+        found = pa.concat_tables(
+            [table.replace_schema_metadata(None) for table in tables], promote_options="permissive"
+        )
+        return found.group_by(columns).aggregate([])
+
+    def _paths(self) -> list[str]:
+        found = self._files.get_file_info(pafs.FileSelector(self._folder, allow_not_found=True))
+        names = [file for file in found if file.base_name.endswith(".parquet")]
+        return [file.path for file in names if not file.base_name.startswith(".")]
+
+    def _read(self, path: str, columns: list[str], outcomes: Sequence[str]) -> pa.Table:
+        wanted = [("outcome", "in", list(outcomes))]
+        return pq.read_table(path, filesystem=self._files, columns=columns, filters=wanted, partitioning=None)
 
     def add(
         self, record: Record, digests: Sequence[bytes], occurrences: Sequence[int], rows: Sequence[str | None]

@@ -1,6 +1,6 @@
 """Run by test_secrets.py in a process of its own: writes with every kind of credential, each to a server that echoes it.
 
-    python secrets_job.py URL TOKEN_URL FOLDER SECRETS_AS_JSON
+python secrets_job.py URL TOKEN_URL FOLDER SECRETS_AS_JSON
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ df.explain(True)
 for kind, login in kinds.items():
     options = {"url": url, "onError": "deadLetter", "log.body": "always", "log.row": "always", **login}
     print(repr(write_options({**options, "responses": "/tmp/x"})), preview(df, {**login, "url": url}))
-    for target in ("/echo", "/forbidden"):
+    for target in (f"/echo/{kind}", f"/forbidden/{kind}"):
         responses = str(folder / "responses" / f"{kind}{target}")
         try:
             writer = df.write.format("rest").mode("append").options(**options)
@@ -54,7 +54,7 @@ for kind, login in kinds.items():
         print(summary(responses))
         rejected(spark, responses).show(truncate=False)
     try:
-        df.write.format("rest").mode("append").options(**login).option("url", url + "/echo").save()
+        df.write.format("rest").mode("append").options(**login).option("url", f"{url}/echo/{kind}").save()
     except Exception as error:  # noqa: BLE001 - as above
         print(kind, "fail", error)
 spark.stop()

@@ -24,16 +24,18 @@ def test_no_credential_stands_in_any_log_error_plan_event_log_or_file(
     fault_server: FaultServer, tmp_path: Path
 ) -> None:
     fault_server.oauth("/token", clients={"client": PLANTED["secret"]}, expires_in=600)
-    refusals = [
-        {"when": {"header": {"Authorization": {"has": kind}}}, "status": 422, "body": f"refused {kind} {value}"}
-        for kind, value in {
-            "Basic": base64.b64encode(f"loader:{PLANTED['password']}".encode()).decode(),
-            "Bearer tok": PLANTED["token"],
-        }.items()
-    ]
-    last = {"status": 422, "body": f"key {PLANTED['key']} {quote(PLANTED['key'])} session {PLANTED['header']}"}
-    fault_server.route("POST /echo", [*refusals, last])
-    fault_server.route("POST /forbidden", [{"status": 403, "body": json.dumps(PLANTED)}])
+    basic = base64.b64encode(f"loader:{PLANTED['password']}".encode()).decode()
+    echoes = {
+        "basic": f"Basic {basic} or {PLANTED['password']}",
+        "bearer": f"Bearer {PLANTED['token']}",
+        "apiKey": f"k={quote(PLANTED['key'])} is {PLANTED['key']}",
+        "oauth2": f"client:{PLANTED['secret']}",
+        "headers": json.dumps({"X-Session": PLANTED["header"]}),
+    }
+    for kind, echo in echoes.items():
+        # Servers do this: they say what they were sent.
+        fault_server.route(f"POST /echo/{kind}", [{"status": 422, "body": echo, "headers": {"X-Echo": echo[:40]}}])
+        fault_server.route(f"POST /forbidden/{kind}", [{"status": 403, "body": echo}])
     (tmp_path / "events").mkdir()
     out = tmp_path / "output.txt"
     with out.open("wb") as stream:
@@ -42,12 +44,12 @@ def test_no_credential_stands_in_any_log_error_plan_event_log_or_file(
         done = subprocess.run([*job, *arguments], stdout=stream, stderr=subprocess.STDOUT, timeout=240, check=False)
     text = out.read_text()
     assert done.returncode == 0, text[-3000:]
-    sent = [exchange.headers for exchange in fault_server.ledger("/echo")]
+    sent = [exchange.headers for exchange in fault_server.ledger("/echo/bearer")]
     assert any("tok-Zr81kQ0p" in headers.get("authorization", "") for headers in sent)
     issued = fault_server.issued("/token")
     assert issued
     forms = [*PLANTED.values(), *(quote(value, safe="") for value in PLANTED.values()), *issued]
-    forms += [base64.b64encode(f"loader:{PLANTED['password']}".encode()).decode()]
+    forms += [basic]
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert any(path.is_relative_to(tmp_path / "events") for path in files)
     assert any(path.suffix == ".parquet" for path in files)

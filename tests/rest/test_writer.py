@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
-
 from tests.rest.conftest import Write, logged, numbered, rows_of, summaries
+
 from trunkline.testing import FaultServer
 
 CREATED = [{"status": 201}]
@@ -250,7 +250,9 @@ def test_a_partly_accepted_batch_is_settled_row_by_row(
     assert [row["id"] for row in rows_of(fault_server)] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
     assert [len(sent.json) for sent in fault_server.ledger()] == [10, 1]
     dead = [r for r in logged(spark, tmp_path) if r["outcome"] != "accepted"]
-    assert [(json.loads(r["row"]), r["status_code"], r["error"]) for r in dead] == [({"id": 3}, 409, "status 409: exists")]
+    assert [(json.loads(r["row"]), r["status_code"], r["error"]) for r in dead] == [
+        ({"id": 3}, 409, "status 409: exists")
+    ]
 
 
 def test_an_answer_that_does_not_account_for_every_row_is_ambiguous(
@@ -278,7 +280,9 @@ def test_rows_that_cannot_be_sent_are_refused_with_the_reason(
     spark: SparkSession, fault_server: FaultServer, write: Write, tmp_path: Path
 ) -> None:
     fault_server.route("POST /users/{id}", CREATED)
-    df = spark.createDataFrame([("1", 1.0), ("..", 1.0), (None, 1.0), ("a/b", 1.0), ("2", float("nan"))], "id string, v double")
+    df = spark.createDataFrame(
+        [("1", 1.0), ("..", 1.0), (None, 1.0), ("a/b", 1.0), ("2", float("nan"))], "id string, v double"
+    )
     write(df, "/users/{id}", onError="deadLetter", responses=tmp_path)
     assert [sent.path for sent in fault_server.ledger()] == ["/users/1"]
     dead = sorted(r["error"] for r in logged(spark, tmp_path) if r["outcome"] != "accepted")
@@ -292,7 +296,9 @@ def test_rows_that_cannot_be_sent_are_refused_with_the_reason(
 
 def test_insert_into_a_view_writes(spark: SparkSession, fault_server: FaultServer) -> None:
     fault_server.route("POST /rows", CREATED, store=True)
-    spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW api (id INT, name STRING) USING rest OPTIONS (url '{fault_server.url}/rows')")
+    spark.sql(
+        f"CREATE OR REPLACE TEMPORARY VIEW api (id INT, name STRING) USING rest OPTIONS (url '{fault_server.url}/rows')"
+    )
     spark.sql("INSERT INTO api VALUES (1, 'a'), (2, 'b')")
     assert rows_of(fault_server) == [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}]
 
@@ -320,7 +326,9 @@ def test_a_column_that_is_not_there_is_told_before_anything_is_sent(
         write(numbered(spark, 5), "/users/{uid}")
 
 
-def test_a_rate_without_a_count_of_tasks_is_refused(spark: SparkSession, fault_server: FaultServer, write: Write) -> None:
+def test_a_rate_without_a_count_of_tasks_is_refused(
+    spark: SparkSession, fault_server: FaultServer, write: Write
+) -> None:
     with pytest.raises(PySparkException, match="add rateLimitTasks=N"):
         write(numbered(spark, 5), rateLimit="10/s")
 
@@ -338,9 +346,7 @@ def test_the_rate_of_the_whole_query_is_kept(
     assert worst <= 100 + 2 * tasks
 
 
-def test_a_stream_writes_each_micro_batch_once(
-    spark: SparkSession, fault_server: FaultServer, tmp_path: Path
-) -> None:
+def test_a_stream_writes_each_micro_batch_once(spark: SparkSession, fault_server: FaultServer, tmp_path: Path) -> None:
     fault_server.route("POST /rows", CREATED, store=True)
     source, responses = tmp_path / "in", tmp_path / "responses"
     numbered(spark, 50, 1).write.parquet(str(source))
@@ -366,10 +372,17 @@ def test_the_log_tells_what_was_sent_and_what_came_back(
     spark: SparkSession, fault_server: FaultServer, write: Write, tmp_path: Path
 ) -> None:
     before = datetime.now(timezone.utc).replace(tzinfo=None)
-    fault_server.route("POST /rows", [{"status": 503, "times": 1}, {"status": 201, "body": '{"ok":true}', "headers": {"X-Id": "9"}}])
+    fault_server.route(
+        "POST /rows", [{"status": 503, "times": 1}, {"status": 201, "body": '{"ok":true}', "headers": {"X-Id": "9"}}]
+    )
     write(numbered(spark, 1, 1), responses=tmp_path, log__body="always", log__row="always", runId="r-1")
     [record] = logged(spark, tmp_path)
-    assert (record["run_id"], record["outcome"], record["status_code"], record["attempts"]) == ("r-1", "accepted", 201, 2)
+    assert (record["run_id"], record["outcome"], record["status_code"], record["attempts"]) == (
+        "r-1",
+        "accepted",
+        201,
+        2,
+    )
     assert record["response_body"] == '{"ok":true}'
     assert record["response_headers"]["x-id"] == "9"
     assert (record["method"], record["url"]) == ("POST", fault_server.url_for("/rows"))

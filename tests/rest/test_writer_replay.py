@@ -12,8 +12,8 @@ import pyarrow as pa
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-
 from tests.rest.conftest import Write, logged, numbered, rows_of
+
 from trunkline.testing import FaultServer
 
 CREATED = [{"status": 201}]
@@ -94,7 +94,7 @@ def test_two_equal_rows_arrive_as_two_even_when_the_task_is_repeated(
         idempotency__header="Idempotency-Key",
         **KILL,
     )
-    assert times_stored(fault_server) == Counter({i: 2 for i in range(100)})
+    assert times_stored(fault_server) == Counter(dict.fromkeys(range(100), 2))
 
 
 def test_a_permanent_refusal_is_not_replayed_by_sparks_retries(
@@ -112,9 +112,10 @@ def test_a_permanent_refusal_is_not_replayed_by_sparks_retries(
 def test_a_second_run_with_the_same_run_id_sends_only_what_is_missing(
     spark: SparkSession, fault_server: FaultServer, write: Write, tmp_path: Path
 ) -> None:
-    fault_server.route("POST /rows", [{"when": {"json": {"id": {"mod": [10, 3]}}}, "status": 500}, {"status": 201}], store=True)
+    poison = {"when": {"json": {"id": {"mod": [10, 3]}}}, "status": 500}
+    fault_server.route("POST /rows", [poison, {"status": 201}], store=True)
     options = {"responses": tmp_path, "runId": "night-1", "retry__maxAttempts": 1}
-    with pytest.raises(PySparkException, match="UnavailableError|RejectedError"):
+    with pytest.raises(PySparkException, match=r"UnavailableError|RejectedError"):
         write(numbered(spark, 60), **options)
     first = len(fault_server.stored("/rows"))
     fault_server.route("POST /rows", CREATED, store=True)
@@ -188,7 +189,8 @@ def test_an_older_version_never_overwrites_a_newer_one(
     df = spark.createDataFrame(versions, "id int, version int").coalesce(1)
     write(df, "/rows/{id}", method="PUT", keyColumns="id", orderColumn="version", bodyColumns="id,version")
     assert fault_server.overwrites("/rows/{id}") == []
-    assert {row["id"]: row["version"] for row in fault_server.latest("/rows/{id}").values()} == {k: 5 for k in range(15)}
+    latest = {row["id"]: row["version"] for row in fault_server.latest("/rows/{id}").values()}
+    assert latest == dict.fromkeys(range(15), 5)
 
 
 @pytest.mark.parametrize("with_log", [True, False])
@@ -284,7 +286,7 @@ def test_a_retry_after_of_a_day_fails_now_and_says_until_when(
     spark: SparkSession, fault_server: FaultServer, write: Write
 ) -> None:
     fault_server.route("POST /rows", [{"status": 429, "retry_after": "day"}])
-    with pytest.raises(PySparkException, match="UnavailableError: .*until .* UTC"):
+    with pytest.raises(PySparkException, match=r"UnavailableError: .*until .* UTC"):
         write(numbered(spark, 100))
     assert fault_server.count() <= 8
 
@@ -293,7 +295,7 @@ def test_an_answer_of_200_with_an_error_is_refused_by_the_door(
     spark: SparkSession, fault_server: FaultServer, write: Write
 ) -> None:
     fault_server.route("POST /rows", [{"status": 200, "body": {"error": "quota"}}])
-    with pytest.raises(PySparkException, match="RejectedError: .*the body says error"):
+    with pytest.raises(PySparkException, match=r"RejectedError: .*the body says error"):
         write(numbered(spark, 10), judge="tests.rest.doors:error_in_body")
 
 
@@ -310,7 +312,7 @@ def test_the_door_prepare_signs_each_request(spark: SparkSession, fault_server: 
     fault_server.route("POST /rows", CREATED)
     write(numbered(spark, 12), prepare="tests.rest.doors:sign")
     signed = {sent.json["id"]: sent.headers["x-signature"] for sent in fault_server.ledger()}
-    assert signed[11] == '11/22'
+    assert signed[11] == "11/22"
     assert len(signed) == 12
 
 

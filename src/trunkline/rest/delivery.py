@@ -16,14 +16,15 @@ from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from trunkline.errors import AuthError, ResponseLogError, UnavailableError
+from trunkline.errors import AuthError, ResponseLogError, TrunklineError, UnavailableError
 from trunkline.http.auth import Auth
 from trunkline.http.client import Client
-from trunkline.http.message import Outcome, Request, header_problem, origin
+from trunkline.http.message import Fault, Outcome, Request, origin
 from trunkline.http.prefetch import Prefetched
-from trunkline.http.setup import load_door, open_client
+from trunkline.http.setup import open_client
 from trunkline.options import Options
 from trunkline.responses import Location, ResponseLog, Task, locate
+from trunkline.rest.door import Door
 from trunkline.rest.identity import Identities
 from trunkline.rest.journal import Cleaner, Journal
 from trunkline.rest.options import content_type
@@ -93,11 +94,12 @@ class Delivery:
             plan.builder,
             self._counts,
             identify=self._keyed or location is not None,
+            keyed=self._keyed,
             order=options["orderColumn"],
         )
         self._results = ResultReader.from_options(options)
         self._splits_left: int = options["batch.maxSplits"]
-        self._prepare = load_door(options, "prepare")
+        self._door = Door(options, batched=plan.builder.batched)
         self._origin = origin(options["url"])
         self._client = self._open_client()
         context = {"run": task.run, "partition": task.partition, "attempt": task.attempt_id}
@@ -113,7 +115,7 @@ class Delivery:
         source = Prefetched(batches)
         try:
             if self._journal is not None:
-                self._identities.skip(self._journal.log.accepted())
+                self._remember(self._journal.log)
             for outcome in self._client.send(self._requests(source)):
                 if outcome is not None:
                     self._settle(outcome)
@@ -121,10 +123,10 @@ class Delivery:
                     self._guarded(self._journal.log.tick)
                 self._heed_siblings()
             self._explain_stop()
-        except ResponseLogError as error:
-            self._fail(Failure("log", str(error)))
+        except TrunklineError as error:
+            self._fail(Failure("log" if isinstance(error, ResponseLogError) else "internal", self._clean(str(error))))
         finally:
-            self._count_unread(source)
+            self._count_unsent(source)
             source.close()
             if self._journal is not None:
                 self._guarded(self._journal.log.flush)
@@ -156,30 +158,12 @@ class Delivery:
         """The request with its key and through the user's door; None when it cannot be sent."""
         if self._keyed:
             request.idempotency_key = self._builder.idempotency_key(request, self._scope, self._task.partition)
-        if self._prepare is None:
-            return request
+        opened = self._door.opened(request)
+        if isinstance(opened, Request):
+            return opened
         sent: Sent = request.tag
-        rows = sent.chunk.batch.take(pa.array(sent.rows, pa.int64())).to_pylist()
-        try:
-            prepared = self._prepare(request, rows[0] if not self._builder.batched else rows)
-            problem = self._prepared_problem(prepared)
-        except Exception as error:  # noqa: BLE001 - the user's code: its bug must not lose the row
-            problem = f"prepare raised {type(error).__name__}: {error}"
-        if problem is None:
-            prepared.tag, prepared.keys = request.tag, request.keys
-            return prepared  # type: ignore[no-any-return]
         for row in sent.rows:
-            self._refuse_unsendable(sent.chunk, row, problem)
-        return None
-
-    def _prepared_problem(self, prepared: object) -> str | None:
-        if not isinstance(prepared, Request):
-            return f"prepare returned {type(prepared).__name__} instead of a request"
-        if origin(prepared.url) != self._origin:
-            return f"prepare turned the request to {origin(prepared.url)}, which is not the origin of url"
-        for name, value in (prepared.headers or {}).items():
-            if problem := header_problem(name, value):
-                return f"prepare: {problem}"
+            self._refuse_unsendable(sent.chunk, row, opened)
         return None
 
     def _settle(self, outcome: Outcome) -> None:
@@ -237,8 +221,8 @@ class Delivery:
         if outcome.status not in _SPLIT_STATUSES or not self._splits_left or self._client.stopped is not None:
             return False
         self._splits_left -= 1
-        if outcome.status == _TOO_LARGE and outcome.request.body is not None:
-            self._builder.lower_bytes(len(outcome.request.body) // 2)
+        if outcome.status == _TOO_LARGE and sent.chunk.bodies is not None:
+            self._builder.lower_bytes(sent.chunk.bodies.size(sent.rows[0], sent.rows[-1] + 1) // 2)
         middle = len(sent.rows) // 2
         # The later half first: each part takes its place right behind the request it is a part of.
         self._send_part(outcome.request, sent.chunk, sent.rows[middle:])
@@ -258,14 +242,16 @@ class Delivery:
         """Count and log rows that were not accepted, and stop the write unless dead letters are wanted."""
         setattr(self._counts, kind, getattr(self._counts, kind) + len(rows))
         self._record(outcome, chunk, rows, kind, status, reason)
-        if kind == "unsent":
+        # What another task's failure or a broken door cuts short is told by that failure.
+        if kind == "unsent" or self._report.stopped_by_sibling or self._client.failure is not None:
             return
         refusal = Failure("rejected", self._describe(outcome, kind, reason, len(rows)), status, kind)
         if status in _AUTH_STATUSES:
             refusal.kind = "auth"
             self._report.auth_refused += len(rows)
         elif kind == "exhausted":
-            refusal.kind = "unavailable"
+            tls = outcome.exchange is not None and outcome.exchange.fault is Fault.TLS
+            refusal.kind = "tls" if tls else "unavailable"
         if self._report.first_refusal is None:
             self._report.first_refusal = refusal
         if not self._dead_letters:
@@ -310,12 +296,21 @@ class Delivery:
         else:
             self._fail(Failure("unavailable", self._clean(f"{self._origin}: {client.stopped}")))
 
-    def _count_unread(self, source: Prefetched[pa.RecordBatch]) -> None:
-        """Read on for a moment after a stop: Spark keeps a worker for its next task only if it has read all rows."""
+    def _count_unsent(self, source: Prefetched[pa.RecordBatch]) -> None:
+        """After a stop, count what was read and not sent.
+
+        Reading goes on for a moment: Spark keeps a worker for its next task only if it has read all rows of this one.
+        """
         if self._client.stopped is not None:
-            for batch in source.drain(_DRAIN_SECONDS):
-                self._counts.rows += len(batch)
-                self._counts.unsent += len(batch)
+            counts = self._counts
+            counts.rows += sum(len(batch) for batch in source.drain(_DRAIN_SECONDS))
+            counts.unsent = counts.rows - counts.accepted - counts.refused - counts.skipped - counts.superseded
+
+    def _remember(self, log: ResponseLog) -> None:
+        """Leave out what earlier attempts settled: accepted, and with atMostOnce also what they may have sent."""
+        self._identities.skip(log.settled(["accepted"]))
+        if self._options["delivery"] == "atMostOnce":
+            self._identities.skip_unknown(log.settled(["ambiguous"]))
 
     def _heed_siblings(self) -> None:
         """Stop when another task of the write has failed."""

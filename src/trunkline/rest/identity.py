@@ -16,6 +16,10 @@ from trunkline.rest.rows import Chunk, RequestBuilder
 from trunkline.values import DigestBag, Occurrences, row_digests
 
 _DIGEST_SIZE = 16
+_KEY_TAKEN = (
+    "another row of this partition has the same keyColumns and so the same idempotency key: a server would take one "
+    "of them for a repeat and drop it; make keyColumns unique, or name the version in orderColumn"
+)
 
 
 class Identities:
@@ -25,23 +29,31 @@ class Identities:
         builder: Makes the chunks.
         counts: Where rows read, skipped and superseded are counted.
         identify: Whether digests are wanted at all; they cost about a microsecond a row.
+        keyed: Whether rows travel under an idempotency key made of `keyColumns`, which only one row may have.
         order: The column that tells versions of a key apart, None where none is kept in order.
     """
 
-    def __init__(self, builder: RequestBuilder, counts: Counts, *, identify: bool, order: str | None) -> None:
+    def __init__(
+        self, builder: RequestBuilder, counts: Counts, *, identify: bool, keyed: bool, order: str | None
+    ) -> None:
         self._builder = builder
         self._counts = counts
         self._identify = identify
         self._order = order
         self._occurrences = Occurrences()
         self._accepted: DigestBag | None = None
+        self._unknown: DigestBag | None = None
+        self._keyed = keyed
+        self._keys_used = Occurrences()
         self._newest: dict[bytes, Any] = {}
 
     def skip(self, accepted: pa.Table) -> None:
         """Leave out these rows from now on: `row_digest` and `occurrence` of what has been accepted, each pair once."""
-        if accepted.num_rows:
-            self._accepted = DigestBag()
-            self._accepted.add(_combined(accepted["row_digest"].to_pylist(), accepted["occurrence"].to_pylist()))
+        self._accepted = _bag(accepted)
+
+    def skip_unknown(self, unknown: pa.Table) -> None:
+        """Leave these out too, and count them as of unknown outcome: they must not be sent a second time."""
+        self._unknown = _bag(unknown)
 
     def chunk(self, batch: pa.RecordBatch) -> Chunk:
         """What is to be sent of a batch."""
@@ -56,6 +68,10 @@ class Identities:
                 done = self._accepted.take(_combined(digests, occurrences))
                 self._counts.skipped += sum(done)
                 batch, digests, occurrences = _without(batch, done, digests, occurrences)
+            if self._unknown is not None:
+                done = self._unknown.take(_combined(digests, occurrences))
+                self._counts.ambiguous += sum(done)
+                batch, digests, occurrences = _without(batch, done, digests, occurrences)
         chunk = self._builder.chunk(batch)
         if self._order is not None and chunk.keys is not None:
             outdated = self._outdated(chunk.keys, chunk.batch.column(self._order))
@@ -64,6 +80,10 @@ class Identities:
                 batch, digests, occurrences = _without(batch, outdated, digests, occurrences)
                 chunk = self._builder.chunk(batch)
         chunk.digests, chunk.occurrences = digests, occurrences
+        if self._keyed and chunk.names is not None:
+            for row, number in enumerate(self._keys_used.number(chunk.names)):
+                if number:
+                    chunk.refused.setdefault(row, _KEY_TAKEN)
         return chunk
 
     def _outdated(self, keys: Sequence[bytes], order: pa.Array) -> list[bool]:
@@ -76,6 +96,14 @@ class Identities:
             if not old and version is not None:
                 self._newest[key] = version
         return outdated
+
+
+def _bag(settled: pa.Table) -> DigestBag | None:
+    if not settled.num_rows:
+        return None
+    bag = DigestBag()
+    bag.add(_combined(settled["row_digest"].to_pylist(), settled["occurrence"].to_pylist()))
+    return bag
 
 
 def _combined(digests: Sequence[bytes], occurrences: Sequence[int]) -> list[bytes]:

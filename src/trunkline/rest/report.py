@@ -45,7 +45,7 @@ class Counts:
 
 @dataclass
 class Failure:
-    """Why a task stopped. `kind` is `rejected`, `auth`, `unavailable`, `log` or `internal`."""
+    """Why a task stopped. `kind` is `rejected`, `auth`, `unavailable`, `tls`, `log` or `internal`."""
 
     kind: str
     message: str
@@ -74,6 +74,7 @@ _ERRORS: dict[str, type[TrunklineError]] = {
     "rejected": RejectedError,
     "auth": AuthError,
     "unavailable": UnavailableError,
+    "tls": UnavailableError,
     "log": ResponseLogError,
     "internal": TrunklineError,
 }
@@ -99,7 +100,7 @@ def conclude(reports: Sequence[Report | None], max_failed_rows: int | None) -> T
     failed = [report for report in known if report.failure is not None]
     if failed:
         # A refused row names the cause; a server that cannot be reached may only be its consequence.
-        order = ["auth", "rejected", "internal", "log", "unavailable"]
+        order = ["auth", "tls", "rejected", "internal", "log", "unavailable"]
         first = min(failed, key=lambda report: order.index(report.failure.kind) if report.failure else len(order))
         return _error(first.failure, counts) if first.failure else None
     if len(known) < len(reports):
@@ -113,7 +114,7 @@ def conclude(reports: Sequence[Report | None], max_failed_rows: int | None) -> T
     if max_failed_rows is not None and counts.refused > max_failed_rows:
         detail = f" The first: {refused.message}" if refused else ""
         message = f"{_rows(counts.refused)} went to the dead letters, more than maxFailedRows={max_failed_rows}"
-        return RejectedError(f"{message}. {tell(counts)}.{detail}", summary=asdict(counts))
+        return RejectedError(f"{message}.{detail}\n{tell(counts)}.", summary=asdict(counts))
     dead = counts.refused if all(report.dead_letters for report in known) else 0
     if counts.rows != counts.accepted + dead + counts.skipped + counts.superseded:
         return TrunklineError(f"not every row is accounted for: {tell(counts)}", summary=asdict(counts))
@@ -128,8 +129,9 @@ def tell(counts: Counts) -> str:
         "unsent": "not sent", "skipped": "already accepted earlier", "superseded": "superseded by a newer version",
     }  # fmt: skip
     parts += [f"{getattr(counts, name):,} {text}" for name, text in names.items() if getattr(counts, name)]
-    retries = f" ({counts.retries:,} retries)" if counts.retries else ""
-    return f"Of {_rows(counts.rows)} read: {', '.join(parts)}; {counts.requests:,} requests{retries}"
+    retries = f" ({counts.retries:,} of them repeated)" if counts.retries else ""
+    requests = f"{counts.requests:,} request{'' if counts.requests == 1 else 's'}"
+    return f"Of {_rows(counts.rows)} read: {', '.join(parts)}; {requests}{retries}"
 
 
 def summary_of(reports: Sequence[Report | None], state: str, error: str | None) -> dict[str, Any]:
@@ -156,8 +158,15 @@ def _error(failure: Failure, counts: Counts) -> TrunklineError:
 def _cure(failure: Failure) -> str:
     if failure.kind == "rejected":
         return " To set refused rows aside and go on: onError=deadLetter with responses=<folder>."
+    if failure.kind == "auth":
+        return " Check auth.*."
+    if failure.kind == "tls":
+        return " Name the authority that signed the server's certificate in tls.ca."
     if failure.kind == "unavailable":
-        return " Run it again later; with responses=<folder> and the same runId it goes on where it stopped."
+        return (
+            " Run it again later; with responses=<folder>, the same runId and the same partitions "
+            "it goes on where it stopped."
+        )
     return ""
 
 

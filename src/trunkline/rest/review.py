@@ -7,14 +7,13 @@ rejected(spark, "/lake/responses")                                # the refused 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trunkline.credentials import MASK
 from trunkline.errors import OptionError
 from trunkline.http.setup import load_door
-from trunkline.responses import SUMMARY_FOLDER, locate, read_summaries
+from trunkline.responses import locate, read_summaries
 from trunkline.rest.options import content_type, write_options
 from trunkline.rest.rows import RequestBuilder, Sent
 
@@ -102,9 +101,9 @@ def rejected(spark: SparkSession, responses: str, run_id: str | None = None) -> 
     from pyspark.sql import functions as f
     from pyspark.sql.types import StructType
 
-    found = spark.read.text(f"{responses}/{SUMMARY_FOLDER}/*.json", wholetext=True).collect()
-    summaries = [json.loads(row[0]) for row in found]
-    summaries = [one for one in summaries if one.get("schema") and run_id in (None, one["run_id"])]
+    summaries = [
+        one for one in read_summaries(locate(responses)) if one.get("schema") and run_id in (None, one["run_id"])
+    ]
     if not summaries:
         raise OptionError(
             f"{responses} holds no finished run{f' {run_id}' if run_id else ''} to tell the rows' types by"

@@ -40,11 +40,12 @@ class Chunk:
         urls, methods: One for all rows or one each.
         headers: By name, one value for all rows or one each.
         keys: The digest of each row's `keyColumns`, None without them.
+        names: The digest of `keyColumns` and `orderColumn`: what an idempotency key is made of, None without keys.
         refused: Why a row cannot be sent at all, by position.
         digests, occurrences: Who each row is; empty where nobody asks.
     """
 
-    __slots__ = ("batch", "bodies", "digests", "headers", "keys", "methods", "occurrences", "refused", "urls")
+    __slots__ = ("batch", "bodies", "digests", "headers", "keys", "methods", "names", "occurrences", "refused", "urls")
 
     def __init__(self, batch: pa.RecordBatch) -> None:
         self.batch = batch
@@ -54,6 +55,7 @@ class Chunk:
         self.methods: list[str] | str = "POST"
         self.headers: dict[str, list[str] | str] = {}
         self.keys: list[bytes] | None = None
+        self.names: list[bytes] | None = None
         self.digests: list[bytes] = []
         self.occurrences: list[int] = []
 
@@ -95,6 +97,7 @@ class RequestBuilder:
         self._shape = batch_format(options)
         self._gzip = options["compression"] == "gzip"
         self._quote_key: bool = options["idempotency.quote"]
+        self._named: bool = options["idempotency.header"] is not None
         self._before, self._after = _brackets(self._shape, options["batch.envelope"])
         self._json = JsonOptions(
             nulls=options["body.nulls"],
@@ -160,7 +163,10 @@ class RequestBuilder:
         """The rows in the order they are to go out: by `orderColumn`, unknown versions first."""
         if not self._order:
             return batch
-        return batch.take(pc.sort_indices(batch.column(self._order), null_placement="at_start"))
+        column = batch.column(self._order)
+        order = pc.sort_indices(column)
+        known = len(order) - column.null_count
+        return batch.take(pa.concat_arrays([order[known:], order[:known]]))
 
     def lower_bytes(self, most: int) -> None:
         """Make bodies no larger than this from now on: the server has said that one was too large."""
@@ -175,7 +181,9 @@ class RequestBuilder:
         chunk.headers = {name: template.fill(batch, refused) for name, template in self._headers.items()}
         chunk.bodies = self._bodies(batch, refused)
         if self._keys:
-            chunk.keys = row_digests(batch.select(list(self._keys)))
+            chunk.keys = chunk.names = row_digests(batch.select(list(self._keys)))
+            if self._order and self._named:
+                chunk.names = row_digests(batch.select([*self._keys, self._order]))
         return chunk
 
     def requests(self, chunk: Chunk) -> Iterator[Request]:
@@ -219,14 +227,15 @@ class RequestBuilder:
     def idempotency_key(self, request: Request, scope: bytes, partition: int) -> str:
         """A UUID (version 5) of the scope and who the request's rows are: the same for every try of the same rows.
 
-        Without `keyColumns` a row is its partition, its digest and its number among equal rows.
+        A row is its `keyColumns` (and `orderColumn`). Without them it is its partition, its digest and its number
+        among equal rows.
         """
         sent: Sent = request.tag
         chunk = sent.chunk
         who = hashlib.sha1(scope, usedforsecurity=False)
         for row in sent.rows:
-            if chunk.keys is not None:
-                who.update(chunk.keys[row])
+            if chunk.names is not None:
+                who.update(chunk.names[row])
             else:
                 who.update(b"%d/%d/" % (partition, chunk.occurrences[row]))
                 who.update(chunk.digests[row])

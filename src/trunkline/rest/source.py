@@ -31,6 +31,10 @@ class RestDataSource(DataSource):
         """The short name after `format`."""
         return "rest"
 
+    def schema(self) -> StructType:
+        """For reading, which is to come."""
+        raise OptionError("rest: reading is not in this release; df.write and df.writeStream are")
+
     def writer(self, schema: StructType, overwrite: bool) -> RestBatchWriter:
         """For `df.write` and `INSERT INTO`."""
         _refuse_overwrite(overwrite=overwrite)

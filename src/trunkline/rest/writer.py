@@ -18,6 +18,14 @@ from typing import TYPE_CHECKING
 
 from pyspark import TaskContext
 from pyspark.sql.datasource import DataSourceArrowWriter, DataSourceStreamWriter, WriterCommitMessage
+from pyspark.sql.types import (
+    ArrayType,
+    CalendarIntervalType,
+    DataType,
+    MapType,
+    StructType,
+    YearMonthIntervalType,
+)
 
 from trunkline.errors import OptionError
 from trunkline.http.setup import load_door, settings_of
@@ -31,7 +39,6 @@ from trunkline.rest.stop import StopFlag
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql.types import StructType
 
 # Set by Spark for every task of a micro-batch; a stream writer is told them no other way.
 _QUERY_ID, _BATCH_ID = "sql.streaming.queryId", "streaming.sql.batchId"
@@ -59,6 +66,7 @@ class RestWriter:
 
     def __init__(self, options: Mapping[str, str], schema: StructType) -> None:
         parsed = write_options(options).resolved()
+        _check_schema(schema)
         builder = RequestBuilder(parsed, schema.fieldNames())
         _check_on_driver(parsed)
         run_id = parsed["runId"] or str(uuid.uuid4())
@@ -119,6 +127,29 @@ class RestStreamWriter(RestWriter, DataSourceStreamWriter, DataSourceArrowWriter
     def abort(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # type: ignore[override]  # noqa: N803 - Spark's name
         """Record that the micro-batch failed."""
         self._finish(messages, batchId, aborted=True)
+
+
+def _check_schema(schema: StructType) -> None:
+    """Refuse what Spark cannot hand to Python, and names of which JSON would keep one."""
+    problems = [f"column {path}: {problem}" for path, problem in _unsendable(schema, "")]
+    if problems:
+        raise OptionError("rest: these columns cannot be sent", problems)
+
+
+def _unsendable(kind: DataType, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(kind, StructType):
+        names = [field.name for field in kind.fields]
+        for name in sorted({name for name in names if names.count(name) > 1}):
+            yield f"{path}{name}", "the name stands more than once; rename one"
+        for field in kind.fields:
+            yield from _unsendable(field.dataType, f"{path}{field.name}.")
+    elif isinstance(kind, ArrayType):
+        yield from _unsendable(kind.elementType, path)
+    elif isinstance(kind, MapType):
+        yield from _unsendable(kind.keyType, path)
+        yield from _unsendable(kind.valueType, path)
+    elif isinstance(kind, (YearMonthIntervalType, CalendarIntervalType)):
+        yield path.removesuffix("."), f"{kind.simpleString()} cannot be sent; CAST it to STRING"
 
 
 def _now() -> str:
