@@ -1,4 +1,4 @@
-"""Run by test_secrets.py in a process of its own: writes with every kind of credential, each to a server that echoes it.
+"""Run by test_secrets.py in a process of its own: writes with every kind of credential to a server that echoes it.
 
 python secrets_job.py URL TOKEN_URL FOLDER SECRETS_AS_JSON
 """
@@ -17,7 +17,9 @@ from trunkline.rest import preview, rejected, summary
 from trunkline.rest.options import write_options
 
 url, token_url, folder, planted = sys.argv[1], sys.argv[2], Path(sys.argv[3]), json.loads(sys.argv[4])
-logging.basicConfig(level=logging.DEBUG)
+logging.basicConfig(level=logging.INFO)
+# Only ours in full: py4j's own DEBUG prints every call with its arguments, options among them.
+logging.getLogger("trunkline").setLevel(logging.DEBUG)
 spark = (
     SparkSession.builder.master("local[2]")
     .config("spark.ui.enabled", "false")
@@ -52,7 +54,7 @@ for kind, login in kinds.items():
         except Exception as error:  # noqa: BLE001 - its text is what the test reads
             print(kind, target, error)
         print(summary(responses))
-        rejected(spark, responses).show(truncate=False)
+    rejected(spark, str(folder / "responses" / f"{kind}/echo/{kind}")).show(truncate=False)
     try:
         df.write.format("rest").mode("append").options(**login).option("url", f"{url}/echo/{kind}").save()
     except Exception as error:  # noqa: BLE001 - as above

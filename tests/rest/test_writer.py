@@ -38,7 +38,8 @@ def test_every_type_of_spark_arrives_as_json(spark: SparkSession, fault_server: 
     fault_server.route("POST /rows", CREATED, store=True)
     df = spark.sql(
         """SELECT 1 AS id, true AS flag, 1.5D AS real, CAST('12.340' AS DECIMAL(10,3)) AS price,
-        DATE'2024-02-29' AS day, TIMESTAMP'2024-05-01 12:00:00.5+00:00' AS at, TIMESTAMP_NTZ'2024-05-01 12:00:00' AS local,
+        DATE'2024-02-29' AS day, TIMESTAMP'2024-05-01 12:00:00.5+00:00' AS at,
+        TIMESTAMP_NTZ'2024-05-01 12:00:00' AS local,
         X'00FF' AS raw, INTERVAL '1 02:03:04' DAY TO SECOND AS took, array(1, NULL) AS list, map('a', 1) AS map,
         named_struct('x', 'q"\n', 'y', NULL) AS nested, CAST(NULL AS STRING) AS nothing, 'zoë' AS text"""
     )
@@ -224,7 +225,7 @@ def test_a_credential_that_is_refused_stops_the_write_with_dead_letters_too(
     spark: SparkSession, fault_server: FaultServer, write: Write, tmp_path: Path
 ) -> None:
     fault_server.route("POST /rows", [{"status": 401}])
-    with pytest.raises(PySparkException, match="AuthError: .*401"):
+    with pytest.raises(PySparkException, match=r"AuthError: .*401"):
         write(numbered(spark, 5000), onError="deadLetter", responses=tmp_path)
     assert fault_server.count() <= 2 * 2 * 5
 
@@ -259,7 +260,7 @@ def test_an_answer_that_does_not_account_for_every_row_is_ambiguous(
     spark: SparkSession, fault_server: FaultServer, write: Write
 ) -> None:
     fault_server.route("POST /rows", [{"status": 207, "body": [{"status": 201}]}])
-    with pytest.raises(PySparkException, match="may or may not have taken 10 rows .* 1 results at \\$ for 10 rows"):
+    with pytest.raises(PySparkException, match=r"may or may not have taken 10 rows .* 1 results at \$ for 10 rows"):
         write(spark.range(0, 10, 1, 1), batch__rows=10, results__path="$", results__ok="status")
 
 
@@ -304,7 +305,7 @@ def test_insert_into_a_view_writes(spark: SparkSession, fault_server: FaultServe
 
 
 def test_overwriting_is_refused(spark: SparkSession, fault_server: FaultServer) -> None:
-    with pytest.raises(PySparkException, match="cannot be overwritten: use .mode"):
+    with pytest.raises(PySparkException, match=r"cannot be overwritten: use .mode"):
         numbered(spark, 1).write.format("rest").mode("overwrite").save(fault_server.url_for("/rows"))
 
 

@@ -73,7 +73,7 @@ def test_without_a_log_a_killed_worker_repeats_its_partition_under_the_same_keys
     write(shuffled(numbered(spark, 500, 1)), idempotency__header="Idempotency-Key", **KILL)
     assert fault_server.count() > 500
     assert times_stored(fault_server) == Counter(range(500))
-    keys = {}
+    keys: dict[int, set[str]] = {}
     for sent in fault_server.ledger():
         keys.setdefault(sent.json["id"], set()).add(sent.headers["idempotency-key"])
     assert {len(of_one) for of_one in keys.values()} == {1}
@@ -230,12 +230,12 @@ def test_an_error_in_the_rows_is_raised_as_it_is(
     df = spark.range(0, 20_000, 1, 1).selectExpr("id", "IF(id = 15000, raise_error('broken row'), id) AS v")
     with pytest.raises(PySparkException, match="broken row"):
         write(df, responses=tmp_path, log__flush="10s,100", concurrency=16)
-    # Spark kills the worker in each of four tries: what each repeats is what it could not log any more.
+    # Spark kills the worker in each of four tries, and a dying one goes on for a moment beside the next.
     stored = times_stored(fault_server)
-    assert sum(stored.values()) - len(stored) <= 3 * (16 + 100)
+    assert sum(stored.values()) - len(stored) <= 4 * (16 + 100)
 
 
-FAULTS = {
+FAULTS: dict[str, dict[str, object]] = {
     "reset": {"fault": "reset"},
     "close after headers": {"fault": "close_after_headers", "status": 503},
     "garbage": {"fault": "garbage"},
