@@ -22,10 +22,13 @@ def sources() -> tuple[type[DataSource], ...]:
 
 def register_sources(spark: SparkSession) -> None:
     """Register every format with a session; see `trunkline.register`."""
+    from trunkline.carry import carried
+
     _warn_of_another_python(spark)
+    remote = type(spark).__module__.startswith("pyspark.sql.connect")
     for source in sources():
         try:
-            spark.dataSource.register(source)
+            spark.dataSource.register(carried(source) if remote else source)
         except Exception as error:
             # Spark 4.0 refuses a name that it has found by itself (the pyspark_trunkline_* modules): it is there then.
             if "DATA_SOURCE_ALREADY_EXISTS" not in str(error):

@@ -84,7 +84,7 @@ def open_client(options: Options, auth: Auth, static_headers: Mapping[str, str])
         rules_of(options, renewable=auth.renewable),
         auth,
         headers=headers,
-        idempotency_header=options["idempotency.header"] if "idempotency.header" in options else None,
+        idempotency_header=options.get("idempotency.header"),
     )
 
 

@@ -1,0 +1,146 @@
+"""Data sources that bring their package along, for Spark Connect servers on which it is not installed.
+
+    spark.dataSource.register(carried(RestDataSource))
+
+A class that the server cannot import has to travel by value; but what it makes, a writer for example, is pickled once
+more on the server, by reference to modules that are only there, in one process. So the class carries the sources of the
+package in memory, every process that unpickles one of its objects first learns to import from them, and nothing touches
+a disk. What the package itself depends on (aiohttp, pyarrow, orjson) must be installed on the server.
+
+The functions below that begin with `_on_server` run there, where this module does not exist: they use nothing but
+their arguments and what they import themselves.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import json
+import types
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyspark.sql.datasource import DataSource
+
+# Not needed on a server; leaving them out halves what travels with every query.
+_LEFT_OUT = ("demo", "testing", "cli.py", "carry.py")
+
+
+def carried(source: type[DataSource]) -> type[DataSource]:
+    """A data source like `source` that works where Trunkline is not installed.
+
+    Args:
+        source: A data source class of this package.
+    """
+    from pyspark.sql.datasource import DataSource
+
+    packed = _packed_sources()
+    members: dict[str, Any] = {
+        "__doc__": source.__doc__,
+        "__module__": "__main__",
+        "_home": (source.__module__, source.__qualname__),
+        "_package": (packed, hashlib.sha256(packed).hexdigest()),
+        "_learn": staticmethod(_by_value(_on_server_learn)),
+        "_restored": staticmethod(_by_value(_on_server_restored)),
+        "_made": _by_value(_on_server_made),
+        "_short_name": source.name(),
+        "name": classmethod(_by_value(_on_server_name)),
+        "writer": _by_value(_on_server_writer),
+        "streamWriter": _by_value(_on_server_stream_writer),
+    }
+    return type(source.__name__, (DataSource,), members)
+
+
+def _packed_sources() -> bytes:
+    """Every module of the package: its name, whether it is a package itself, and its text."""
+    root = Path(__file__).parent
+    sources = {}
+    for path in sorted(root.rglob("*.py")):
+        parts = path.relative_to(root).parts
+        if parts[0] not in _LEFT_OUT:
+            package = parts[-1] == "__init__.py"
+            name = ".".join(("trunkline", *(parts[:-1] if package else (*parts[:-1], path.stem))))
+            sources[name] = (package, path.read_text(encoding="utf-8"))
+    return zlib.compress(json.dumps(sources).encode(), 9)
+
+
+def _by_value(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function as if it had been typed into a notebook: cloudpickle sends it whole."""
+    globals_ = {"__builtins__": builtins, "__name__": "__main__"}
+    copy = types.FunctionType(function.__code__, globals_, function.__name__, function.__defaults__)
+    copy.__module__ = "__main__"
+    return copy
+
+
+def _on_server_learn(packed, digest):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - by value, without names
+    """Make the carried modules importable in this process, instead of any others of their names."""
+    import importlib.abc
+    import importlib.util
+    import json
+    import sys
+    import zlib
+
+    if any(getattr(finder, "trunkline_digest", None) == digest for finder in sys.meta_path):
+        return
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not hasattr(finder, "trunkline_digest")]
+    for name in [name for name in sys.modules if name == "trunkline" or name.startswith("trunkline.")]:
+        del sys.modules[name]
+    sources = json.loads(zlib.decompress(packed))
+
+    class Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
+        trunkline_digest = digest
+
+        def find_spec(self, name, path, target=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            return importlib.util.spec_from_loader(name, self, is_package=sources[name][0]) if name in sources else None
+
+        def is_package(self, name):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            return sources[name][0]
+
+        def get_source(self, name):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            return sources[name][1]
+
+    sys.meta_path.insert(0, Finder())
+
+
+def _on_server_made(self, kind, *arguments):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202
+    """What the real data source makes, changed so that whoever unpickles it learns to import first."""
+    import importlib
+
+    from pyspark import cloudpickle
+
+    learn, restored, package = self._learn, self._restored, self._package
+    learn(*package)
+    module, name = self._home
+    made = getattr(getattr(importlib.import_module(module), name)(self.options), kind)(*arguments)
+    real = type(made)
+
+    def reduce(this):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        return restored, (learn, package, cloudpickle.dumps((real, this.__dict__)))  # type: ignore[no-untyped-call]
+
+    made.__class__ = type(real.__name__, (real,), {"__reduce__": reduce})
+    return made
+
+
+def _on_server_restored(learn, package, pickled):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    import pickle
+
+    learn(*package)
+    real, state = pickle.loads(pickled)  # noqa: S301 - made by _on_server_made a moment ago
+    made = real.__new__(real)
+    made.__dict__.update(state)
+    return made
+
+
+def _on_server_name(cls):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return cls._short_name
+
+
+def _on_server_writer(self, schema, overwrite):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return self._made("writer", schema, overwrite)
+
+
+def _on_server_stream_writer(self, schema, overwrite):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return self._made("streamWriter", schema, overwrite)

@@ -1,0 +1,39 @@
+"""Run by test_writer_connect.py in a process of its own, because a process holds one kind of Spark session.
+
+python connect_job.py REMOTE URL FOLDER       # prints one JSON object
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+import trunkline
+
+remote, url, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
+spark = SparkSession.builder.remote(remote).getOrCreate()
+trunkline.register(spark)
+df = spark.range(100).selectExpr("id", "concat('n', id) AS name")
+df.write.format("rest").mode("append").option("url", url + "/batch").option("responses", str(folder / "log")).save()
+df.write.parquet(str(folder / "in"))
+query = (
+    spark.readStream.schema("id long, name string")
+    .parquet(str(folder / "in"))
+    .writeStream.format("rest")
+    .option("url", url + "/stream")
+    .option("checkpointLocation", str(folder / "checkpoint"))
+    .trigger(availableNow=True)
+    .start()
+)
+query.awaitTermination(120)
+refused = ""
+try:
+    df.write.format("rest").mode("append").save(url + "/refused")
+except Exception as error:  # noqa: BLE001 - its text is what the test reads
+    refused = str(error)
+logged = spark.read.parquet(str(folder / "log")).where("outcome = 'accepted'").count()
+print(json.dumps({"refused": refused, "logged": logged}))
+spark.stop()
