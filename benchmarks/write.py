@@ -5,8 +5,8 @@
     python benchmarks/write.py --parts latency,memory --rounds 3           # some of it
 
 One Spark session on `local[2]`, one server on the same cores that answers every request at once (`server.py`). In each
-round every way is measured in turn, so that a busy moment of the machine hits all of them; a figure is the median of the
-rounds, a ratio the median of the rounds' ratios. Rows are about 40 bytes of JSON: `{"id":12345,"name":"name 12345",...}`.
+round every way is measured in turn, so that a busy moment of the machine hits all of them; a figure is the median of
+the rounds, a ratio the median of the rounds' ratios. A row is some 40 bytes: `{"id":999,"name":"name 999","v":124.875}`
 
 A write has a fixed cost, whatever it writes: Spark plans it in a Python process and starts two tasks. `rows/s` has it
 in; `net` is without it, by a write of two rows measured in the same round. Bare loops have no such cost.
@@ -53,6 +53,8 @@ DELAY = 0.05
 DELAYED_IN_FLIGHT = 32
 BATCH = 1000
 UDF_LEVEL = "spark.sql.execution.pythonUDF.arrow.concurrency.level"
+# A peak moves by a few percent between runs, and a run takes long.
+MEMORY_ROUNDS = 3
 PARTS = ("rows", "latency", "batched", "memory")
 
 
@@ -69,23 +71,24 @@ class Loops:
     def __init__(self) -> None:
         self._processes = ProcessPoolExecutor(TASKS, get_context("spawn"))
 
-    def run(self, way: Callable[[str, int, int], None], url: str, rows: int) -> None:
+    def run(self, way: Callable[[str, int, int, int], None], url: str, rows: int, in_flight: int = IN_FLIGHT) -> None:
         share = rows // TASKS
-        list(self._processes.map(way, [url] * TASKS, range(0, rows, share), [share] * TASKS))
+        for done in [self._processes.submit(way, url, i * share, share, in_flight) for i in range(TASKS)]:
+            done.result()
 
     def close(self) -> None:
         self._processes.shutdown()
 
 
-def plain_loop(url: str, start: int, rows: int) -> None:
-    asyncio.run(_post_all(url, start, rows, lambda row: json.dumps(row).encode()))
+def plain_loop(url: str, start: int, rows: int, in_flight: int) -> None:
+    asyncio.run(_post_all(url, start, rows, in_flight, lambda row: json.dumps(row).encode()))
 
 
-def fast_loop(url: str, start: int, rows: int) -> None:
-    uvloop.run(_post_all(url, start, rows, orjson.dumps))
+def fast_loop(url: str, start: int, rows: int, in_flight: int) -> None:
+    uvloop.run(_post_all(url, start, rows, in_flight, orjson.dumps))
 
 
-async def _post_all(url: str, start: int, rows: int, dumps: Callable[[Any], bytes]) -> None:
+async def _post_all(url: str, start: int, rows: int, in_flight: int, dumps: Callable[[Any], bytes]) -> None:
     numbers = iter(range(start, start + rows))
 
     async def work(session: aiohttp.ClientSession) -> None:
@@ -96,7 +99,7 @@ async def _post_all(url: str, start: int, rows: int, dumps: Callable[[Any], byte
                 assert response.status == 201
 
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        await asyncio.gather(*(work(session) for _ in range(IN_FLIGHT)))
+        await asyncio.gather(*(work(session) for _ in range(in_flight)))
 
 
 class JsonOnly(DataSource):
@@ -204,7 +207,7 @@ class Rates(NamedTuple):
     net: list[float]
 
 
-def rates_of(ways: dict[str, Way], seconds: dict[str, list[float]], bare: Sequence[str]) -> dict[str, Rates]:
+def rates_of(ways: dict[str, Way], seconds: dict[str, list[float]]) -> dict[str, Rates]:
     fixed = seconds["two rows"]
     found = {}
     for name, way in ways.items():
@@ -212,7 +215,7 @@ def rates_of(ways: dict[str, Way], seconds: dict[str, list[float]], bare: Sequen
             continue
         whole = [way.rows / took for took in seconds[name]]
         net = [way.rows / (took - cost) for took, cost in zip(seconds[name], fixed, strict=True)]
-        found[name] = Rates(whole, whole if name in bare else net)
+        found[name] = Rates(whole, whole if name.startswith("aiohttp") else net)
     return found
 
 
@@ -229,9 +232,9 @@ def print_rates(ways: dict[str, Way], rates: dict[str, Rates], ours: str, unit: 
         print(f"| {name} | {ways[name].rows:,} | {whole:,.0f} | {spread} | {net:,.0f} | {ratios} |")
 
 
-def one_row_each(spark: Spark, arguments: argparse.Namespace, cyber: str | None) -> None:
+def one_row_each(spark: Spark, loops: Loops, arguments: argparse.Namespace, cyber: str | None) -> None:
     """Parts 1 to 5 and 9: one row per request, no latency."""
-    loops, many, few = Loops(), arguments.rows, arguments.rows // 10
+    many, few = arguments.rows, arguments.rows // 10
     with server() as url:
         ways = {
             "two rows": Way(TASKS, lambda n: spark.write(url, n)),
@@ -247,16 +250,12 @@ def one_row_each(spark: Spark, arguments: argparse.Namespace, cyber: str | None)
         }
         if cyber:
             ways[cyber] = Way(few, lambda n: spark.write(url, n, "cyber"))
-        try:
-            seconds = measured(ways, arguments.rounds)
-        finally:
-            loops.close()
+        seconds = measured(ways, arguments.rounds)
     print(f"\nOne row per request; a write of two rows takes {statistics.median(seconds['two rows']):.2f} s.\n")
-    bare = ("aiohttp on asyncio, json", "aiohttp on uvloop, orjson")
-    print_rates(ways, rates_of(ways, seconds, bare), "rest")
+    print_rates(ways, rates_of(ways, seconds), "rest")
 
 
-def latency(spark: Spark, arguments: argparse.Namespace) -> None:
+def latency(spark: Spark, loops: Loops, arguments: argparse.Namespace) -> None:
     """Part 6: a server that takes its time."""
     possible = TASKS * DELAYED_IN_FLIGHT / DELAY
     count = int(possible * arguments.seconds) // TASKS * TASKS
@@ -264,14 +263,20 @@ def latency(spark: Spark, arguments: argparse.Namespace) -> None:
         ways = {
             "two rows": Way(TASKS, lambda n: spark.write(url, n)),
             "rest, concurrency=32": Way(count, lambda n: spark.write(url, n, concurrency=DELAYED_IN_FLIGHT)),
+            "aiohttp on uvloop, orjson": Way(count, lambda n: loops.run(fast_loop, url, n, DELAYED_IN_FLIGHT)),
             "rest": Way(count, lambda n: spark.write(url, n)),
             "arrow UDF, requests.post, 32 threads": Way(count // 4, lambda n: spark.udf(url, n, DELAYED_IN_FLIGHT)),
         }
-        rates = rates_of(ways, measured(ways, arguments.rounds), ())
+        rates = rates_of(ways, measured(ways, arguments.rounds))
     ours = rates["rest, concurrency=32"]
-    print(f"\n{DELAY * 1000:.0f} ms before each answer; {TASKS} tasks x {DELAYED_IN_FLIGHT} in flight / {DELAY} s", end=" ")
-    print(f"are {possible:,.0f} rows/s: reached {statistics.median(ours.whole) / possible:.2f}", end=" ")
-    print(f"(net {statistics.median(ours.net) / possible:.2f}).\n")
+    whole, net = (statistics.median(rates) / possible for rates in ours)
+    print(
+        f"\n{DELAY * 1000:.0f} ms before each answer. {TASKS} tasks x {DELAYED_IN_FLIGHT} in flight / {DELAY} s",
+        end=" ",
+    )
+    print(
+        f"make {possible:,.0f} rows/s possible: concurrency={DELAYED_IN_FLIGHT} reaches {whole:.2f} (net {net:.2f}).\n"
+    )
     print_rates(ways, rates, "rest, concurrency=32")
 
 
@@ -285,12 +290,12 @@ def batched(spark: Spark, arguments: argparse.Namespace) -> None:
             "only the JSON": Way(count, lambda n: spark.write(url, n, "json_only")),
             "rest, batch.rows=1000, responses": Way(count // 4, lambda n: spark.logged(url, n, batch_rows=BATCH)),
         }
-        rates = rates_of(ways, measured(ways, arguments.rounds), ())
+        rates = rates_of(ways, measured(ways, arguments.rounds))
     print(f"\n{BATCH:,} rows per request.\n")
     print_rates(ways, rates, "rest, batch.rows=1000")
 
 
-def memory(arguments: argparse.Namespace) -> None:
+def memory() -> None:
     """Part 8: the peak of a fresh Python worker by rows written."""
     spark = Spark(reuse_workers=False)
     few, many = 100_000, 2_000_000
@@ -299,7 +304,7 @@ def memory(arguments: argparse.Namespace) -> None:
     with server() as url:
         for name, run in {"rest, batch.rows=1000": spark.write, "and responses": spark.logged}.items():
             peaks: dict[int, list[float]] = {few: [], many: []}
-            for _ in range(arguments.rounds):
+            for _ in range(MEMORY_ROUNDS):
                 for count, found in peaks.items():
                     with peak_of_workers() as peak:
                         run(url, count, batch_rows=BATCH)
@@ -353,7 +358,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--parts", default=",".join(PARTS), help="which, of " + ", ".join(PARTS))
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=20_000, help="one row per request; slow ways send a tenth")
+    parser.add_argument("--rows", type=int, default=12_000, help="one row per request; slow ways send a tenth")
     parser.add_argument("--batched-rows", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=4.0, help="of a write to the slow server, at best")
     parser.add_argument("--cyber", default=os.environ.get("CYBER"), help="folder with cyber-spark-data-connectors")
@@ -369,17 +374,18 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions};", end=" ")
     print(f"medians of {arguments.rounds} rounds; load before the run {load:.1f}")
     if {"rows", "latency", "batched"} & set(parts):
-        spark = Spark()
+        spark, loops = Spark(), Loops()
         if "rows" in parts:
-            one_row_each(spark, arguments, register_cyber(spark))
+            one_row_each(spark, loops, arguments, register_cyber(spark))
         if "latency" in parts:
-            latency(spark, arguments)
+            latency(spark, loops, arguments)
         if "batched" in parts:
             batched(spark, arguments)
+        loops.close()
         spark.session.stop()
     if "memory" in parts:
-        memory(arguments)
-    print(f"\nThe run took {time.perf_counter() - began:.0f} s.")
+        memory()
+    print(f"\nThe run took {time.perf_counter() - began:.0f} s; load after it {os.getloadavg()[0]:.1f}.")
 
 
 if __name__ == "__main__":

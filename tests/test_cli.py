@@ -119,7 +119,7 @@ def test_log_show_tells_each_run_and_why_rows_were_refused(tmp_path: Path, capsy
     shown = capsys.readouterr().out.split("\n")
     assert sorted(shown[:-1]) == sorted([
         "good  succeeded  2030-01-02 03:04:05",
-        "  Of 4 rows read: 1 accepted, 2 rejected, 1 of unknown outcome; 5 requests (1 retries)",
+        "  Of 4 rows read: 1 accepted, 2 rejected, 1 of unknown outcome; 5 requests (1 of them repeated)",
         "  2 x rejected: status 422",
         "  1 x ambiguous: reset",
         "bad micro-batch 3  failed  2030-01-02 03:04:05",

@@ -94,7 +94,8 @@ def test_what_is_missing_is_named_by_option_and_reference(monkeypatch: pytest.Mo
     monkeypatch.setenv("EMPTY", "")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     cases = {
-        "env:API_TOKEN": "auth.token: env:API_TOKEN is not set on the driver",
+        "env:API_TOKEN": "auth.token: env:API_TOKEN is not in the environment that Spark was started with: "
+        "set it before the session starts",
         "env:EMPTY": "auth.token: env:EMPTY is empty",
         "env:": "auth.token: an env: reference is written env:NAME, the name of an environment variable",
         f"file:{tmp_path}/none": f"auth.token: file:{tmp_path}/none cannot be read on the driver: "
