@@ -16,7 +16,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -54,8 +54,11 @@ SCHEMA = pa.schema(
 )
 # How often the files of a partition are listed when one of them is gone before it is read.
 _LISTINGS = 3
+# Bodies kept in memory before they are written, in characters.
+_MOST_BYTES = 16 * 1024 * 1024
 # Beside the records, in names that Spark's file sources skip.
 SUMMARY_FOLDER = "_summary"
+_ONCE = frozenset({"response_headers", "response_body"})
 # What Spark, Databricks and Hadoop call a file system, and what pyarrow opens for it.
 _SPELLINGS = {"dbfs:/": "/dbfs/", "s3a://": "s3://", "s3n://": "s3://"}
 _REFUSED = {
@@ -182,6 +185,7 @@ class ResponseLog:
         self._writer = uuid.uuid4().hex[:12]
         self._sequence = 0
         self._flush_at = 0.0
+        self._bytes = 0
         self._records: list[Record] = []
         self._counts: list[int] = []
         self._digests: list[bytes] = []
@@ -234,7 +238,8 @@ class ResponseLog:
         self._digests.extend(digests)
         self._occurrences.extend(occurrences)
         self._row_texts.extend(rows)
-        if len(self._digests) >= self._rows:
+        self._bytes += len(record.body or "")
+        if len(self._digests) >= self._rows or self._bytes >= _MOST_BYTES:
             self.flush()
 
     def tick(self) -> None:
@@ -254,13 +259,13 @@ class ResponseLog:
         """
         if not self._digests:
             return
-        table = self._table()
         name = f"{self._task.attempt_id}-{self._writer}-{self._sequence:06d}.parquet"
         try:
-            self._write(name, table)
-        except (OSError, pa.ArrowException) as error:
+            self._write(name, self._table())
+        except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
             raise ResponseLogError(f"the response log {self._folder} cannot be written: {error}") from None
         self._sequence += 1
+        self._bytes = 0
         for buffer in (self._records, self._counts, self._digests, self._occurrences, self._row_texts):
             buffer.clear()
 
@@ -299,8 +304,11 @@ class ResponseLog:
         }
         one_row_each = len(index) == len(records)
         task, rows = self._task, len(self._digests)
+        # What may be long stands with the first row of a request only; `request_id` leads there.
+        once = index if one_row_each else pa.array([i if first else None for i, first in _firsts(counts)], pa.int32())
         columns: dict[str, Any] = {
-            name: array if one_row_each else array.take(index) for name, array in per_request.items()
+            name: array if one_row_each else array.take(once if name in _ONCE else index)
+            for name, array in per_request.items()
         }
         columns |= {
             "run_id": pa.repeat(pa.scalar(task.run, pa.string()), rows),
@@ -315,6 +323,12 @@ class ResponseLog:
         return pa.table([columns[field.name] for field in SCHEMA], schema=SCHEMA)
 
 
+def _firsts(counts: Sequence[int]) -> Iterator[tuple[int, bool]]:
+    """For each row its request's position, and whether it is the request's first row."""
+    for i, count in enumerate(counts):
+        yield from ((i, row == 0) for row in range(count))
+
+
 def write_summary(location: Location, name: str, summary: dict[str, Any]) -> None:
     """Write one run's summary beside its records.
 
@@ -322,10 +336,16 @@ def write_summary(location: Location, name: str, summary: dict[str, Any]) -> Non
         ResponseLogError: It could not be written.
     """
     folder = location.within(SUMMARY_FOLDER)
+    # A run that is continued has a summary for each try.
+    target = f"{name}-{uuid.uuid4().hex[:8]}.json"
+    local = isinstance(folder.files, pafs.LocalFileSystem)
+    written = f"{folder.path}/.{target}.tmp" if local else f"{folder.path}/{target}"
     try:
         folder.files.create_dir(folder.path, recursive=True)
-        with folder.files.open_output_stream(f"{folder.path}/{name}.json") as stream:
+        with folder.files.open_output_stream(written) as stream:
             stream.write(json.dumps(summary, indent=2).encode() + b"\n")
+        if local:
+            folder.files.move(written, f"{folder.path}/{target}")
     except (OSError, pa.ArrowException) as error:
         raise ResponseLogError(f"the summary in {folder.path} cannot be written: {error}") from None
 
@@ -336,7 +356,7 @@ def read_summaries(location: Location) -> list[dict[str, Any]]:
     found = folder.files.get_file_info(pafs.FileSelector(folder.path, allow_not_found=True))
     summaries = []
     for file in found:
-        if file.base_name.endswith(".json"):
+        if file.base_name.endswith(".json") and not file.base_name.startswith("."):
             with folder.files.open_input_stream(file.path) as stream:
                 summaries.append(json.loads(stream.read()))
     return sorted(summaries, key=lambda summary: str(summary.get("finished_at", "")))

@@ -18,7 +18,8 @@ from typing import Protocol
 from urllib.parse import urlencode
 
 from trunkline.errors import TrunklineError
-from trunkline.http.message import Exchange, Outcome, Request, origin
+from trunkline.http.message import Exchange, Outcome, Request
+from trunkline.http.oauth2 import Masked
 from trunkline.http.schedule import Schedule
 from trunkline.http.verdict import Rules, Verdict, judge
 
@@ -98,7 +99,7 @@ class Client:
         self._transport = transport
         self._rules = rules
         self._auth = auth
-        self._static = dict(headers)
+        self._static = Masked(headers)
         self._idempotency_header = idempotency_header
         self._clock = clock
         self._login: Mapping[str, str] | None = None
@@ -209,10 +210,10 @@ class Client:
         try:
             login = self._auth.headers()
             if login is not self._login:
-                self._login, self._base = login, {**self._static, **login}
+                self._login, self._base = login, Masked({**self._static, **login})
             headers = self._base
             if request.headers is not None or request.idempotency_key is not None:
-                headers = {**headers, **(request.headers or {})}
+                headers = Masked({**headers, **(request.headers or {})})
                 if request.idempotency_key is not None and self._idempotency_header is not None:
                     headers[self._idempotency_header] = request.idempotency_key
             query = self._auth.query
@@ -253,8 +254,3 @@ class Client:
 
 def _with_query(url: str, query: Mapping[str, str]) -> str:
     return f"{url}{'&' if '?' in url else '?'}{urlencode(query)}"
-
-
-def check_same_origin(url: str, configured: str) -> str | None:
-    """Why a URL may not be sent to, or None: a template must not lead away from the configured origin."""
-    return None if origin(url) == configured else f"{origin(url)} is not {configured}"

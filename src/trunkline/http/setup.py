@@ -1,8 +1,8 @@
 """From the options of a call to a client that keeps them.
 
-    client = open_client(options, static_headers={"Content-Type": "application/json"})
-    ...
-    client.close()
+client = open_client(options, static_headers={"Content-Type": "application/json"})
+...
+client.close()
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from trunkline import __version__
 from trunkline.errors import OptionError
 from trunkline.http.auth import Auth
 from trunkline.http.client import Client
+from trunkline.http.oauth2 import Masked
 from trunkline.http.pacing import Concurrency, RateLimit
 from trunkline.http.schedule import Schedule
 from trunkline.http.transport import AiohttpTransport, Settings
@@ -74,16 +75,21 @@ def open_client(options: Options, auth: Auth, static_headers: Mapping[str, str])
         auth: Made of the same options; see `Auth.from_options`.
         static_headers: Sent with every request, besides those of the options and the credential.
     """
-    headers = {"User-Agent": f"trunkline/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
-    headers |= static_headers
-    headers |= {name: value for name, value in (options["headers"] or {}).items() if "{" not in value}
-    headers |= {name: secret.reveal() for name, secret in (options["secretHeaders"] or {}).items()}
+    rules = rules_of(options, renewable=auth.renewable)
+    groups: list[Mapping[str, str]] = [
+        {"User-Agent": f"trunkline/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"},
+        static_headers,
+        {name: value for name, value in (options["headers"] or {}).items() if "{" not in value},
+        Masked({name: secret.reveal() for name, secret in (options["secretHeaders"] or {}).items()}),
+    ]
+    # By lower-case name, so that a header of the user's takes the place of ours instead of standing beside it.
+    headers = Masked({name.lower(): (name, value) for group in groups for name, value in group.items()})
     return Client(
         AiohttpTransport(settings_of(options)),
         schedule_of(options),
-        rules_of(options, renewable=auth.renewable),
+        rules,
         auth,
-        headers=headers,
+        headers=Masked(dict(headers.values())),
         idempotency_header=options.get("idempotency.header"),
     )
 

@@ -177,6 +177,13 @@ def _too_long(verdict: Verdict, wait: float) -> Verdict:
     return replace(verdict, kind="exhausted", reason=f"{verdict.reason}: {more}", stop=True)
 
 
+def refusal_kind(status: int, request: Request, rules: Rules) -> str:
+    """What a status other than success means for one row of a batch: `retry`, `ambiguous` or `rejected`."""
+    if status in _UNKNOWN_OUTCOME and not _may_repeat(request, rules):
+        return "ambiguous"
+    return "retry" if status in rules.retry else "rejected"
+
+
 def _may_repeat(request: Request, rules: Rules) -> bool:
     return request.method in IDEMPOTENT or not rules.at_most_once or request.idempotency_key is not None
 

@@ -12,16 +12,18 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 
-from trunkline.errors import AuthError, ResponseLogError, TrunklineError, UnavailableError
+from trunkline.errors import AuthError, ResponseLogError, UnavailableError
 from trunkline.http.auth import Auth
 from trunkline.http.client import Client
 from trunkline.http.message import Fault, Outcome, Request, origin
 from trunkline.http.prefetch import Prefetched
-from trunkline.http.setup import open_client
+from trunkline.http.setup import open_client, rules_of
+from trunkline.http.verdict import refusal_kind
 from trunkline.options import Options
 from trunkline.responses import Location, ResponseLog, Task, locate
 from trunkline.rest.door import Door
@@ -98,7 +100,7 @@ class Delivery:
             order=options["orderColumn"],
         )
         self._results = ResultReader.from_options(options)
-        self._splits_left: int = options["batch.maxSplits"]
+        self._rules = rules_of(options, renewable=False)
         self._door = Door(options, batched=plan.builder.batched)
         self._origin = origin(options["url"])
         self._client = self._open_client()
@@ -118,13 +120,13 @@ class Delivery:
                 self._remember(self._journal.log)
             for outcome in self._client.send(self._requests(source)):
                 if outcome is not None:
-                    self._settle(outcome)
+                    self._guarded(self._settle, outcome)
                 elif self._journal is not None:
                     self._guarded(self._journal.log.tick)
                 self._heed_siblings()
             self._explain_stop()
-        except TrunklineError as error:
-            self._fail(Failure("log" if isinstance(error, ResponseLogError) else "internal", self._clean(str(error))))
+        except ResponseLogError as error:
+            self._fail(Failure("log", self._clean(str(error))))
         finally:
             self._count_unsent(source)
             source.close()
@@ -134,25 +136,45 @@ class Delivery:
             self._counts.requests = self._client.requests
             self._counts.retries = self._client.schedule.retries
             self._counts.bytes_sent = self._client.sent_bytes
+            self._report.complete = self._client.stopped is None
             self._report.seconds = time.monotonic() - began
         return self._report
 
     def _requests(self, source: Prefetched[pa.RecordBatch]) -> Iterator[Request | None]:
-        schedule = self._client.schedule
-        batches = self._builder.rechunked(source.items(may_block=lambda: schedule.idle))
-        for batch in batches:
+        for batch in self._builder.rechunked(self._read(source)):
             # Also before the first row: of a hundred partitions most begin after the first has failed.
             self._heed_siblings()
             if batch is None or self._client.stopped is not None:
                 yield None
                 continue
-            chunk = self._identities.chunk(batch)
-            for row, reason in sorted(chunk.refused.items()):
-                self._refuse_unsendable(chunk, row, reason)
+            try:
+                chunk, superseded = self._identities.chunk(batch)
+                if superseded is not None:
+                    self._record_superseded(superseded)
+                for row, reason in sorted(chunk.refused.items()):
+                    self._refuse_unsendable(chunk, row, reason)
+            except Exception as error:  # noqa: BLE001 - ours, not the source's: a replay would meet it again
+                self._fail(Failure("internal", self._clean(f"{type(error).__name__}: {error}")))
+                return
             for request in self._builder.requests(chunk):
                 prepared = self._finished_request(request)
                 if prepared is not None:
                     yield prepared
+
+    def _read(self, source: Prefetched[pa.RecordBatch]) -> Iterator[pa.RecordBatch | None]:
+        """The rows as they come, counted; all of them first where an earlier attempt decides what may be sent."""
+        schedule = self._client.schedule
+        items = source.items(may_block=lambda: schedule.idle)
+        kept: list[pa.RecordBatch] = []
+        for batch in items:
+            if batch is not None:
+                self._counts.rows += len(batch)
+                if self._identities.must_learn:
+                    self._identities.learn(batch)
+                    kept.append(batch)
+                    continue
+            yield batch
+        yield from kept
 
     def _finished_request(self, request: Request) -> Request | None:
         """The request with its key and through the user's door; None when it cannot be sent."""
@@ -163,7 +185,7 @@ class Delivery:
             return opened
         sent: Sent = request.tag
         for row in sent.rows:
-            self._refuse_unsendable(sent.chunk, row, opened)
+            self._guarded(self._refuse_unsendable, sent.chunk, row, opened)
         return None
 
     def _settle(self, outcome: Outcome) -> None:
@@ -196,13 +218,14 @@ class Delivery:
             self._counts.accepted += len(accepted)
             self._record(outcome, sent.chunk, accepted, "accepted", outcome.status, "")
         refused = [(row, result) for row, result in zip(sent.rows, results, strict=True) if not result.ok]
-        again = [row for row, result in refused if result.status in self._options["retry.codes"]]
+        kinds = {row: refusal_kind(result.status, outcome.request, self._rules) for row, result in refused}
+        again = [row for row, kind in kinds.items() if kind == "retry"]
         tries = outcome.request.strikes + 1
         if again and tries < self._options["retry.maxAttempts"] and self._client.stopped is None:
-            self._send_part(outcome.request, sent.chunk, again, attempts=tries)
-            refused = [(row, result) for row, result in refused if row not in set(again)]
+            self._send_part(outcome.request, sent, again, attempts=tries)
+            refused = [(row, result) for row, result in refused if kinds[row] != "retry"]
         for row, result in refused:
-            kind = "exhausted" if row in set(again) else "rejected"
+            kind = "exhausted" if kinds[row] == "retry" else kinds[row]
             self._refuse(outcome, sent.chunk, [row], kind, result.status or outcome.status, _told(result))
         return True
 
@@ -218,24 +241,30 @@ class Delivery:
 
     def _split(self, outcome: Outcome, sent: Sent) -> bool:
         """Send a refused batch again in halves, so that a bad row ends up alone; False when that is not to be done."""
-        if outcome.status not in _SPLIT_STATUSES or not self._splits_left or self._client.stopped is not None:
+        if outcome.status not in _SPLIT_STATUSES or not sent.splits[0] or self._client.stopped is not None:
             return False
-        self._splits_left -= 1
+        if outcome.request.unknown and (self._keyed or self._rules.at_most_once):
+            # The halves would have keys of their own, and the first try may have been kept.
+            reason = f"{outcome.reason}, after a try whose answer was lost"
+            self._refuse(outcome, sent.chunk, sent.rows, "ambiguous", outcome.status, reason)
+            return True
+        sent.splits[0] -= 1
         if outcome.status == _TOO_LARGE and sent.chunk.bodies is not None:
             self._builder.lower_bytes(sent.chunk.bodies.size(sent.rows[0], sent.rows[-1] + 1) // 2)
         middle = len(sent.rows) // 2
         # The later half first: each part takes its place right behind the request it is a part of.
-        self._send_part(outcome.request, sent.chunk, sent.rows[middle:])
-        self._send_part(outcome.request, sent.chunk, sent.rows[:middle])
+        self._send_part(outcome.request, sent, sent.rows[middle:])
+        self._send_part(outcome.request, sent, sent.rows[:middle])
         return True
 
-    def _send_part(self, of: Request, chunk: Chunk, rows: Sequence[int], attempts: int = 0) -> None:
-        part = self._finished_request(self._builder.request(chunk, rows))
+    def _send_part(self, of: Request, sent: Sent, rows: Sequence[int], attempts: int = 0) -> None:
+        part = self._finished_request(self._builder.request(sent.chunk, rows, sent.splits))
         if part is not None:
+            part.unknown = of.unknown
             self._client.send_part(part, of, attempts=attempts)
 
     def _refuse_unsendable(self, chunk: Chunk, row: int, reason: str) -> None:
-        request = Request("", "", tag=Sent(chunk, (row,)))
+        request = Request("", "", tag=Sent(chunk, (row,), [0]))
         self._refuse(Outcome(request, "rejected", reason), chunk, (row,), "rejected", 0, f"not sent: {reason}")
 
     def _refuse(self, outcome: Outcome, chunk: Chunk, rows: Sequence[int], kind: str, status: int, reason: str) -> None:
@@ -308,9 +337,16 @@ class Delivery:
 
     def _remember(self, log: ResponseLog) -> None:
         """Leave out what earlier attempts settled: accepted, and with atMostOnce also what they may have sent."""
-        self._identities.skip(log.settled(["accepted"]))
-        if self._options["delivery"] == "atMostOnce":
-            self._identities.skip_unknown(log.settled(["ambiguous"]))
+        unknown = log.settled(["ambiguous"]) if self._options["delivery"] == "atMostOnce" else None
+        self._identities.leave_out(log.settled(["accepted"]), unknown)
+        if unknown is not None and unknown.num_rows:
+            text = (
+                f"an earlier attempt of run {self._task.run} may have got {unknown.num_rows:,} more rows accepted; "
+                "with delivery=atMostOnce they are not sent again: look for outcome='ambiguous' in the response log"
+            )
+            self._report.first_refusal = Failure("rejected", text, outcome="ambiguous")
+            if not self._dead_letters:
+                self._fail(self._report.first_refusal)
 
     def _heed_siblings(self) -> None:
         """Stop when another task of the write has failed."""
@@ -327,17 +363,25 @@ class Delivery:
         self._client.stop(failure.message)
 
     def _record(self, outcome: Outcome, chunk: Chunk, rows: Sequence[int], kind: str, status: int, reason: str) -> None:
-        journal = self._journal
-        if journal is not None:
-            self._guarded(lambda: journal.record(outcome, chunk, rows, kind, status, reason))
+        if self._journal is not None:
+            self._journal.record(outcome, chunk, rows, kind, status, reason)
 
-    def _guarded(self, log_call: Callable[[], None]) -> None:
-        """Call the log; when it cannot be written the task stops, for nothing may be sent unrecorded."""
+    def _record_superseded(self, chunk: Chunk) -> None:
+        """Write down which rows were not sent because a newer version of their key was."""
+        rows = range(len(chunk.batch))
+        outcome = Outcome(Request("", "", tag=Sent(chunk, rows, [0])), "superseded")
+        self._record(outcome, chunk, rows, "superseded", 0, "not sent: a newer version of its key was read before it")
+
+    def _guarded(self, call: Callable[..., None], *arguments: Any) -> None:
+        """Make a call that may fail on our side; then the task stops, and what is in flight is still settled."""
         try:
-            log_call()
+            call(*arguments)
         except ResponseLogError as error:
+            # Nothing may be sent unrecorded.
             self._journal = None
-            self._fail(Failure("log", str(error)))
+            self._fail(Failure("log", self._clean(str(error))))
+        except Exception as error:  # noqa: BLE001 - a bug of ours must not make Spark send everything again
+            self._fail(Failure("internal", self._clean(f"{type(error).__name__}: {error}")))
 
     def _open_client(self) -> Client:
         kind = content_type(self._options)

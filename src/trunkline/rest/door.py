@@ -49,6 +49,11 @@ class Door:
     def _problem(self, prepared: object) -> str | None:
         if not isinstance(prepared, Request):
             return f"prepare returned {type(prepared).__name__} instead of a request"
+        body: object = prepared.body
+        if body is not None and not isinstance(body, bytes):
+            return f"prepare left a body of {type(body).__name__}; it must be bytes or None"
+        if not prepared.url.isprintable() or " " in prepared.url:
+            return "prepare left a url with a space or a control character in it; percent-encode it"
         if origin(prepared.url) != self._origin:
             return f"prepare turned the request to {origin(prepared.url)}, which is not the origin of url"
         for name, value in (prepared.headers or {}).items():

@@ -27,7 +27,7 @@ class Identities:
 
     Args:
         builder: Makes the chunks.
-        counts: Where rows read, skipped and superseded are counted.
+        counts: Where rows that are not sent are counted.
         identify: Whether digests are wanted at all; they cost about a microsecond a row.
         keyed: Whether rows travel under an idempotency key made of `keyColumns`, which only one row may have.
         order: The column that tells versions of a key apart, None where none is kept in order.
@@ -43,21 +43,44 @@ class Identities:
         self._occurrences = Occurrences()
         self._accepted: DigestBag | None = None
         self._unknown: DigestBag | None = None
+        self._learned: DigestBag | None = None
+        self._learning = Occurrences()
         self._keyed = keyed
         self._keys_used = Occurrences()
         self._newest: dict[bytes, Any] = {}
 
-    def skip(self, accepted: pa.Table) -> None:
-        """Leave out these rows from now on: `row_digest` and `occurrence` of what has been accepted, each pair once."""
+    def leave_out(self, accepted: pa.Table, unknown: pa.Table | None = None) -> None:
+        """Do not send these rows of earlier attempts again: `row_digest` and `occurrence` of each, each pair once.
+
+        Args:
+            accepted: Counted as skipped.
+            unknown: May have been accepted; counted as of unknown outcome.
+        """
         self._accepted = _bag(accepted)
+        self._unknown = None if unknown is None else _bag(unknown)
+        self._learned = _bag(accepted)
 
-    def skip_unknown(self, unknown: pa.Table) -> None:
-        """Leave these out too, and count them as of unknown outcome: they must not be sent a second time."""
-        self._unknown = _bag(unknown)
+    @property
+    def must_learn(self) -> bool:
+        """Whether all rows must be seen before the first is sent: what was sent earlier decides what may follow."""
+        return self._learned is not None and self._builder.keyed and (self._keyed or self._order is not None)
 
-    def chunk(self, batch: pa.RecordBatch) -> Chunk:
-        """What is to be sent of a batch."""
-        self._counts.rows += len(batch)
+    def learn(self, batch: pa.RecordBatch) -> None:
+        """Remember the keys and versions of the rows that an earlier attempt got accepted."""
+        if self._learned is None:
+            return
+        batch = self._builder.ordered(batch)
+        digests = row_digests(batch)
+        done = self._learned.take(_combined(digests, self._learning.number(digests)))
+        batch, _, _ = _without(batch, [not one for one in done], [], [])
+        keys, names = self._builder.keys_of(batch)
+        if self._keyed and names is not None:
+            self._keys_used.number(names)
+        if self._order is not None and keys is not None:
+            self._outdated(keys, batch.column(self._order))
+
+    def chunk(self, batch: pa.RecordBatch) -> tuple[Chunk, Chunk | None]:
+        """What is to be sent of a batch, and what is not because a newer version of its key was."""
         batch = self._builder.ordered(batch)
         digests: list[bytes] = []
         occurrences: list[int] = []
@@ -72,19 +95,21 @@ class Identities:
                 done = self._unknown.take(_combined(digests, occurrences))
                 self._counts.ambiguous += sum(done)
                 batch, digests, occurrences = _without(batch, done, digests, occurrences)
-        chunk = self._builder.chunk(batch)
-        if self._order is not None and chunk.keys is not None:
-            outdated = self._outdated(chunk.keys, chunk.batch.column(self._order))
+        outdated_chunk = None
+        if self._order is not None:
+            keys, _ = self._builder.keys_of(batch)
+            outdated = self._outdated(keys or [], batch.column(self._order))
             if any(outdated):
                 self._counts.superseded += sum(outdated)
+                outdated_chunk = _chunk_of(*_without(batch, [not one for one in outdated], digests, occurrences))
                 batch, digests, occurrences = _without(batch, outdated, digests, occurrences)
-                chunk = self._builder.chunk(batch)
+        chunk = self._builder.chunk(batch)
         chunk.digests, chunk.occurrences = digests, occurrences
         if self._keyed and chunk.names is not None:
             for row, number in enumerate(self._keys_used.number(chunk.names)):
                 if number:
                     chunk.refused.setdefault(row, _KEY_TAKEN)
-        return chunk
+        return chunk, outdated_chunk
 
     def _outdated(self, keys: Sequence[bytes], order: pa.Array) -> list[bool]:
         """Which rows come after a newer version of their key went out: sending them would undo it."""
@@ -96,6 +121,13 @@ class Identities:
             if not old and version is not None:
                 self._newest[key] = version
         return outdated
+
+
+def _chunk_of(batch: pa.RecordBatch, digests: list[bytes], occurrences: list[int]) -> Chunk:
+    """Rows that are recorded and not sent."""
+    chunk = Chunk(batch)
+    chunk.digests, chunk.occurrences = digests, occurrences
+    return chunk
 
 
 def _bag(settled: pa.Table) -> DigestBag | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trunkline.credentials import Redactor
 from trunkline.http.message import Outcome, Request, loggable_headers
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from trunkline.options import Options
     from trunkline.rest.rows import Chunk
 
-# How a row is kept: complete, so that `rejected()` can give it back with its types. NaN is null: JSON cannot hold it.
+# How a row is kept: complete, so that `rejected()` can give it back with its types.
 _WHOLE_ROW = JsonOptions(non_finite="null", decimals="string")
 
 
@@ -87,8 +89,7 @@ class Journal:
         )
         texts: list[str | None] = [None] * len(rows)
         if _wanted(self._row, failed=failed):
-            whole = encode(chunk.batch.take(pa.array(rows, pa.int64())), _WHOLE_ROW)
-            texts = [whole.row(row).decode() for row in range(len(rows))]
+            texts = _whole_rows(chunk.batch.take(pa.array(rows, pa.int64())))
         digests = [chunk.digests[row] for row in rows]
         self.log.add(record, digests, [chunk.occurrences[row] for row in rows], texts)
 
@@ -102,6 +103,25 @@ class Journal:
         if url != self._last_url:
             self._last_url, self._last_clean_url = url, self._clean(url)
         return self._last_clean_url
+
+
+def _whole_rows(batch: pa.RecordBatch) -> list[str | None]:
+    """Each row as JSON that Spark reads back with its types; what JSON has no number for stands as text, `"NaN"`."""
+    columns = [_with_words(column) if pa.types.is_floating(column.type) else column for column in batch.columns]
+    whole = encode(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), _WHOLE_ROW)
+    return [None if row in whole.errors else whole.row(row).decode() for row in range(len(whole))]
+
+
+def _with_words(column: pa.Array) -> pa.Array:
+    if pc.all(pc.is_finite(column), min_count=0).as_py():
+        return column
+    return pa.array([None if value is None else _word(value) for value in column.to_pylist()], pa.string())
+
+
+def _word(value: float) -> str:
+    if math.isnan(value):
+        return "NaN"
+    return repr(value) if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
 
 
 def _wanted(when: str, *, failed: bool) -> bool:

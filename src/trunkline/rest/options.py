@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from trunkline.http.kinds import COLUMN, HEADER
 from trunkline.http.options import AUTH, ENGINE, REQUEST
@@ -314,6 +315,8 @@ def error_rule(options: Options) -> Iterator[str]:
     """Dead letters have a place, and a limit belongs to them."""
     if options["onError"] == "deadLetter" and not options.given("responses"):
         yield "onError=deadLetter needs responses: that is where the refused rows go"
+    if options["onError"] == "deadLetter" and options["log.row"] == "never":
+        yield "onError=deadLetter with log.row=never would keep the refused rows nowhere: use onError or always"
     if options.given("maxFailedRows") and options["onError"] != "deadLetter":
         yield "maxFailedRows does nothing without onError=deadLetter: the first refused row fails the write"
 
@@ -329,6 +332,9 @@ def responses_rule(options: Options) -> Iterator[str]:
     """The log is files, not a service."""
     if re.match(r"https?://", options["responses"] or "", re.IGNORECASE):
         yield "responses is a folder or the URI of an object store, not a web address"
+    parts = urlsplit(options["responses"] or "")
+    if parts.username or parts.password or re.search("secret|token|password|key=", parts.query, re.IGNORECASE):
+        yield "responses holds a credential: leave it to the environment of driver and workers"
 
 
 def identity_rule(options: Options) -> Iterator[str]:

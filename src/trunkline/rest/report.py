@@ -67,6 +67,8 @@ class Report:
     auth_refused: int = 0
     first_refusal: Failure | None = None
     stopped_by_sibling: bool = False
+    # False where not all rows were read and sent: then some report must say why.
+    complete: bool = True
     seconds: float = 0.0
 
 
@@ -106,15 +108,18 @@ def conclude(reports: Sequence[Report | None], max_failed_rows: int | None) -> T
     if len(known) < len(reports):
         return TrunklineError(f"{len(reports) - len(known)} of {len(reports)} tasks left no report: {tell(counts)}")
     refused = next((report.first_refusal for report in known if report.first_refusal), None)
-    unauthorized = sum(report.auth_refused for report in known)
-    if unauthorized and not counts.accepted:
-        message = f"no row was accepted and {_rows(unauthorized)} met a refused credential"
-        detail = f": {refused.message}" if refused else ""
-        return AuthError(f"{message}{detail}. {tell(counts)}", status=refused.status if refused else None)
+    unauthorized = [report for report in known if report.auth_refused]
+    if unauthorized:
+        refusal = unauthorized[0].first_refusal
+        detail = f". The first: {refusal.message}" if refusal else ""
+        message = f"the credential was refused for {_rows(sum(report.auth_refused for report in unauthorized))}{detail}"
+        return AuthError(f"{message}\n{tell(counts)}. Check auth.*.", status=refusal.status if refusal else None)
     if max_failed_rows is not None and counts.refused > max_failed_rows:
         detail = f" The first: {refused.message}" if refused else ""
         message = f"{_rows(counts.refused)} went to the dead letters, more than maxFailedRows={max_failed_rows}"
         return RejectedError(f"{message}.{detail}\n{tell(counts)}.", summary=asdict(counts))
+    if not all(report.complete for report in known):
+        return TrunklineError(f"a task stopped before its end and left no word why. {tell(counts)}")
     dead = counts.refused if all(report.dead_letters for report in known) else 0
     if counts.rows != counts.accepted + dead + counts.skipped + counts.superseded:
         return TrunklineError(f"not every row is accounted for: {tell(counts)}", summary=asdict(counts))

@@ -108,7 +108,7 @@ class ResultReader:
         reason = _dig(entry, self._error) if self._error else None
         status = _status(told)
         if self._ok is None:
-            ok = reason is None or reason is False or reason == ""
+            ok = not reason
         elif status:
             ok = status in self._success
         else:

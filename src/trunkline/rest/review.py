@@ -7,15 +7,16 @@ rejected(spark, "/lake/responses")                                # the refused 
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trunkline.credentials import MASK
 from trunkline.errors import OptionError
-from trunkline.http.setup import load_door
 from trunkline.responses import locate, read_summaries
+from trunkline.rest.door import Door
 from trunkline.rest.options import content_type, write_options
-from trunkline.rest.rows import RequestBuilder, Sent
+from trunkline.rest.rows import RequestBuilder
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -43,7 +44,7 @@ def preview(df: DataFrame, options: Mapping[str, Any], n: int = 5) -> list[dict[
     """
     parsed = write_options(options)
     builder = RequestBuilder(parsed, df.columns)
-    prepare = load_door(parsed, "prepare")
+    door = Door(parsed, batched=builder.batched)
     found: list[dict[str, Any]] = []
     for batch in builder.rechunked(iter(df.limit(n).toArrow().combine_chunks().to_batches())):
         if batch is None:
@@ -51,18 +52,19 @@ def preview(df: DataFrame, options: Mapping[str, Any], n: int = 5) -> list[dict[
         chunk = builder.chunk(builder.ordered(batch))
         found += [{"refused": reason} for _, reason in sorted(chunk.refused.items())]
         for request in builder.requests(chunk):
-            if prepare is not None:
-                sent: Sent = request.tag
-                rows = batch.take(list(sent.rows)).to_pylist()
-                request = prepare(request, rows if builder.batched else rows[0])  # noqa: PLW2901 - what the door is for
+            opened = door.opened(request)
+            if isinstance(opened, str):
+                found.append({"refused": opened})
+                continue
             headers = {name: value for name, value in (parsed["headers"] or {}).items() if "{" not in value}
-            headers |= dict(request.headers or {}) | dict.fromkeys(parsed["secretHeaders"] or (), MASK)
+            headers |= dict(opened.headers or {}) | dict.fromkeys(parsed["secretHeaders"] or (), MASK)
             if (kind := content_type(parsed)) is not None:
                 headers["Content-Type"] = kind
             if (name := _auth_header(parsed)) is not None:
                 headers[name] = MASK
-            body = None if request.body is None else request.body.decode("utf-8", "replace")
-            found.append({"method": request.method, "url": request.url, "headers": headers, "body": body})
+            if parsed["compression"] == "gzip" and opened.body is not None:
+                headers["Content-Encoding"] = "gzip"
+            found.append({"method": opened.method, "url": opened.url, "headers": headers, "body": _text(opened.body)})
     return found
 
 
@@ -110,17 +112,28 @@ def rejected(spark: SparkSession, responses: str, run_id: str | None = None) -> 
         )
     newest = max(summaries, key=lambda one: str(one["finished_at"]))
     schema = StructType.fromJson(newest["schema"])
-    log = spark.read.parquet(responses).where(f.col("run_id") == newest["run_id"])
+    log = spark.read.parquet(responses)
+    # The folder's own column lets Spark leave other runs unread.
+    log = log.where((f.col("run").cast("string") == newest["run_id"]) & (f.col("run_id") == newest["run_id"]))
     accepted = f.max((f.col("outcome") == "accepted").cast("int")).over(Window.partitionBy(*_IDENTITY))
     latest = f.row_number().over(Window.partitionBy(*_IDENTITY).orderBy(f.col("requested_at").desc_nulls_last()))
-    refused = (
-        log.withColumns({"_accepted": accepted, "_latest": latest})
-        .where("_accepted = 0 AND _latest = 1 AND outcome <> 'unsent'")
-        .where(f.col("row").isNotNull())
+    refused = log.withColumns({"_accepted": accepted, "_latest": latest}).where(
+        "_accepted = 0 AND _latest = 1 AND outcome NOT IN ('unsent', 'superseded')"
     )
+    lost = f.raise_error(
+        f.lit("a refused row was not kept in the response log (log.row), or JSON cannot hold its values")
+    )
+    refused = refused.withColumn("row", f.coalesce("row", lost.cast("string")))
     told = f.struct(*_TOLD).alias(RESPONSE_COLUMN)
     typed = f.from_json("row", schema, {"mode": "FAILFAST"})
     return refused.select(typed.alias("_row"), told).select("_row.*", RESPONSE_COLUMN)
+
+
+def _text(body: bytes | None) -> str | None:
+    if body is None:
+        return None
+    packed = body[:2] == b"\x1f\x8b"
+    return (gzip.decompress(body) if packed else body).decode("utf-8", "replace")
 
 
 def _auth_header(options: Mapping[str, Any]) -> str | None:

@@ -29,6 +29,8 @@ from trunkline.values import JsonOptions, JsonRows, encode, row_digests, texts
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 # zlib's own default: on JSON, higher levels cost twice the time for a few percent.
 _GZIP_LEVEL, _GZIP_WRAPPER = 6, 31
+# Rows held back to fill a request never take more memory than this, bytes.
+_MOST_KEPT = 64 * 1024 * 1024
 
 
 class Chunk:
@@ -68,6 +70,7 @@ class Sent(NamedTuple):
 
     chunk: Chunk
     rows: Sequence[int]
+    splits: list[int]  # how many halvings the batch that it came from has left, shared by all its parts
 
 
 class RequestBuilder:
@@ -95,6 +98,7 @@ class RequestBuilder:
         self._rows: int = options["batch.rows"]
         self._bytes: int = options["batch.bytes"]
         self._shape = batch_format(options)
+        self._max_splits: int = options["batch.maxSplits"]
         self._gzip = options["compression"] == "gzip"
         self._quote_key: bool = options["idempotency.quote"]
         self._named: bool = options["idempotency.header"] is not None
@@ -104,11 +108,12 @@ class RequestBuilder:
             non_finite=options["body.nonFinite"],
             decimals=options["body.decimals"],
             timestamps=options["body.timestamps"],
-            separator="\n" if self._shape == "ndjson" or self._kind == "text" else ",",
+            separator="\n" if self._shape == "ndjson" else ",",
         )
         used = {*self._url.columns, *(c for t in self._headers.values() for c in t.columns)}
         used |= {self._method_column} if self._method_column else set()
         self._body_columns: list[str] = list(options["bodyColumns"] or [name for name in columns if name not in used])
+        self._whole = self._body_columns == list(columns)
         self._check(options, columns, used)
 
     @property
@@ -145,19 +150,38 @@ class RequestBuilder:
         kept: list[pa.RecordBatch] = []
         size = 0
         for batch in batches:
-            if batch is None or self._rows == 1:
+            if batch is None or (self._rows == 1 and len(batch)):
                 yield batch
+                continue
+            if not len(batch):
                 continue
             kept.append(batch)
             size += len(batch)
-            whole = size - size % self._rows
-            if whole:
+            if sum(one.nbytes for one in kept) > _MOST_KEPT:
+                # Rows this large never fill a batch by their number.
+                yield from kept
+                kept, size = [], 0
+            elif size >= self._rows:
+                whole = size - size % self._rows
                 joined = _one_batch(kept)
                 yield joined.slice(0, whole)
-                kept = [joined.slice(whole)] if size > whole else []
                 size -= whole
-        if kept:
-            yield _one_batch(kept)
+                kept = [joined.slice(whole)] if size else []
+        yield from kept
+
+    @property
+    def keyed(self) -> bool:
+        """Whether rows have keys of their own."""
+        return bool(self._keys)
+
+    def keys_of(self, batch: pa.RecordBatch) -> tuple[list[bytes] | None, list[bytes] | None]:
+        """The digests of each row's `keyColumns`, and of what an idempotency key is made of; None without keys."""
+        if not self._keys:
+            return None, None
+        keys = row_digests(batch.select(list(self._keys)))
+        if self._order and self._named:
+            return keys, row_digests(batch.select([*self._keys, self._order]))
+        return keys, keys
 
     def ordered(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The rows in the order they are to go out: by `orderColumn`, unknown versions first."""
@@ -181,10 +205,12 @@ class RequestBuilder:
         chunk.headers = {name: template.fill(batch, refused) for name, template in self._headers.items()}
         chunk.bodies = self._bodies(batch, refused)
         if self._keys:
-            chunk.keys = chunk.names = row_digests(batch.select(list(self._keys)))
-            if self._order and self._named:
-                chunk.names = row_digests(batch.select([*self._keys, self._order]))
+            chunk.keys, chunk.names = self.keys_of(batch)
         return chunk
+
+    def whole_rows(self, chunk: Chunk) -> JsonRows | None:
+        """The bodies where they hold every column of the rows, None where they leave one out."""
+        return chunk.bodies if self._whole else None
 
     def requests(self, chunk: Chunk) -> Iterator[Request]:
         """The requests for a chunk, made one by one as they are asked for; refused rows are left out."""
@@ -205,8 +231,8 @@ class RequestBuilder:
                 yield self.request(chunk, rows)
             start = stop
 
-    def request(self, chunk: Chunk, rows: Sequence[int]) -> Request:
-        """One request for these rows of a chunk."""
+    def request(self, chunk: Chunk, rows: Sequence[int], splits: list[int] | None = None) -> Request:
+        """One request for these rows of a chunk; `splits` where it is a part of another."""
         first = rows[0]
         urls, methods = chunk.urls, chunk.methods
         headers = None
@@ -220,7 +246,7 @@ class RequestBuilder:
             urls if isinstance(urls, str) else urls[first],
             headers,
             None if chunk.bodies is None else self._body(chunk.bodies, rows),
-            Sent(chunk, rows),
+            Sent(chunk, rows, [self._max_splits] if splits is None else splits),
             keys,
         )
 
@@ -305,6 +331,10 @@ def _ready_bodies(column: pa.Array, name: str, separator: str, refused: Refused)
         for row in pc.indices_nonzero(pc.is_null(ready)).to_pylist():
             refused.setdefault(row, f"column {name} is null, and it is the body")
         ready = ready.fill_null(b"")
+    if separator == "\n":
+        broken = pc.match_substring(ready, b"\n")
+        for row in pc.indices_nonzero(broken).to_pylist():
+            refused.setdefault(row, f"column {name} holds a line break, which would make two rows of one")
     return _rows_of(ready, separator, refused)
 
 

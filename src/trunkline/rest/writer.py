@@ -24,10 +24,11 @@ from pyspark.sql.types import (
     DataType,
     MapType,
     StructType,
+    VariantType,
     YearMonthIntervalType,
 )
 
-from trunkline.errors import OptionError
+from trunkline.errors import OptionError, ResponseLogError
 from trunkline.http.setup import load_door, settings_of
 from trunkline.options import Options
 from trunkline.responses import Task, locate, prepare_folder, write_summary
@@ -66,7 +67,7 @@ class RestWriter:
 
     def __init__(self, options: Mapping[str, str], schema: StructType) -> None:
         parsed = write_options(options).resolved()
-        _check_schema(schema)
+        _check_schema(schema, parsed)
         builder = RequestBuilder(parsed, schema.fieldNames())
         _check_on_driver(parsed)
         run_id = parsed["runId"] or str(uuid.uuid4())
@@ -90,19 +91,23 @@ class RestWriter:
         reports = [message.report if isinstance(message, RestCommitMessage) else None for message in messages]
         error = conclude(reports, self._plan.options["maxFailedRows"])
         options = self._plan.options
+        location = locate(options["responses"]) if options["responses"] else None
+        for nonce in {report.nonce for report in reports if report} | {self._plan.nonce}:
+            StopFlag(nonce, location).clear()
         state = "failed" if error or aborted else "succeeded"
-        if options["responses"]:
-            location = locate(options["responses"])
-            run = next((report.run_id for report in reports if report), self._plan.run_id)
+        run = next((report.run_id for report in reports if report), self._plan.run_id)
+        if location is not None:
             summary = summary_of(reports, state, str(error) if error else None)
             summary |= {"run_id": run, "batch_id": batch_id, "schema": self._schema, "finished_at": _now()}
-            write_summary(location, f"{run}-{batch_id or 0}", summary)
-        for nonce in {report.nonce for report in reports if report} | {self._plan.nonce}:
-            StopFlag(nonce, locate(options["responses"]) if options["responses"] else None).clear()
+            try:
+                write_summary(location, f"{run}-{batch_id or 0}", summary)
+            except ResponseLogError as unwritten:
+                # What went wrong with the rows matters more than that it could not be written down.
+                error = error or unwritten
         if error is not None and not aborted:
             raise error
         counts = total([report for report in reports if report])
-        log.info("run %s %s: %s", self._plan.run_id, state, tell(counts))
+        log.info("run %s %s: %s", run, state, tell(counts))
 
 
 class RestBatchWriter(RestWriter, DataSourceArrowWriter):
@@ -120,6 +125,11 @@ class RestBatchWriter(RestWriter, DataSourceArrowWriter):
 class RestStreamWriter(RestWriter, DataSourceStreamWriter, DataSourceArrowWriter):
     """`df.writeStream.format("rest")`."""
 
+    def __init__(self, options: Mapping[str, str], schema: StructType) -> None:
+        super().__init__(options, schema)
+        if self._plan.options["runId"]:
+            raise OptionError("rest: runId does nothing in a stream: its run is the query, which the checkpoint names")
+
     def commit(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # type: ignore[override]  # noqa: N803 - Spark's name
         """As for a batch write; raising ends the query, and a restart repeats this micro-batch."""
         self._finish(messages, batchId, aborted=False)
@@ -129,9 +139,14 @@ class RestStreamWriter(RestWriter, DataSourceStreamWriter, DataSourceArrowWriter
         self._finish(messages, batchId, aborted=True)
 
 
-def _check_schema(schema: StructType) -> None:
-    """Refuse what Spark cannot hand to Python, and names of which JSON would keep one."""
+def _check_schema(schema: StructType, options: Options) -> None:
+    """Refuse what Spark cannot hand to Python, names of which JSON would keep one, and what cannot be put in order."""
     problems = [f"column {path}: {problem}" for path, problem in _unsendable(schema, "")]
+    order = options["orderColumn"]
+    if order in schema.names and isinstance(schema[order].dataType, (ArrayType, MapType, StructType, VariantType)):
+        problems.append(
+            f"column {order}: orderColumn needs a type with an order, not {schema[order].dataType.typeName()}"
+        )
     if problems:
         raise OptionError("rest: these columns cannot be sent", problems)
 
