@@ -1,8 +1,8 @@
 """Rows a second of `df.write.format("rest")` against bare loops, other ways to send rows from Spark, and itself.
 
-    pip install --target /tmp/cyber cyber-spark-data-connectors==0.0.8     # in the way; without it, its row is left out
-    python benchmarks/write.py --cyber /tmp/cyber                          # prints the tables of results/write.md
-    python benchmarks/write.py --parts latency,memory --rounds 3           # some of it
+    pip install --target ../cyber cyber-spark-data-connectors==0.0.8   # without it, its row is left out
+    python benchmarks/write.py --cyber ../cyber                        # prints the tables of results/write.md
+    python benchmarks/write.py --parts latency,memory --rounds 3       # some of it
 
 One Spark session on `local[2]`, one server on the same cores that answers every request at once (`server.py`). In each
 round every way is measured in turn, so that a busy moment of the machine hits all of them; a figure is the median of
@@ -364,8 +364,10 @@ def main() -> None:
     parser.add_argument("--cyber", default=os.environ.get("CYBER"), help="folder with cyber-spark-data-connectors")
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
     if arguments.cyber:
+        arguments.cyber = str(Path(arguments.cyber).resolve())
         sys.path.append(arguments.cyber)
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), arguments.cyber]))
     began, load = time.perf_counter(), os.getloadavg()[0]

@@ -273,8 +273,10 @@ def test_all_missing_references_are_reported_at_once(monkeypatch: pytest.MonkeyP
         options.resolved()
     assert caught.value.problems == (
         "secretHeaders X-B: file:/not/there cannot be read on the driver: No such file or directory",
-        "auth.token: env:NOT_SET is not in the environment that Spark was started with: "
-        "set it before the session starts",
+        (
+            "auth.token: env:NOT_SET is not in the environment that Spark was started with: "
+            "set it before the session starts"
+        ),
     )
 
 

@@ -18,7 +18,7 @@ def test_spark_finds_the_format_by_itself(spark_session: SparkSession, fault_ser
 
 
 def test_the_shim_never_raises_on_import() -> None:
-    broken = "import sys; sys.modules['trunkline.rest.source'] = None; import pyspark_trunkline_rest as shim; print(dir(shim))"
+    broken = "import sys; sys.modules['trunkline.rest.source'] = None; import pyspark_trunkline_rest as s;print(dir(s))"
     done = subprocess.run([sys.executable, "-c", broken], capture_output=True, text=True, check=True)
     assert "DefaultSource" not in done.stdout
 

@@ -26,6 +26,9 @@ class Prefetched(Generic[T]):
 
     Args:
         source: Read in another thread, at most one item ahead of what is taken.
+
+    Attributes:
+        error: What the source raised, known before the items ahead of it are used up.
     """
 
     def __init__(self, source: Iterator[T]) -> None:
@@ -34,6 +37,7 @@ class Prefetched(Generic[T]):
         # One permit for each item that may be read; taking an item gives one back.
         self._permits = threading.Semaphore(1)
         self._closed = False
+        self.error: BaseException | None = None
         self._thread: threading.Thread | None = None
 
     def items(self, may_block: Callable[[], bool]) -> Iterator[T | None]:
@@ -94,4 +98,5 @@ class Prefetched(Generic[T]):
         except StopIteration:
             self._queue.put((None, None, True))
         except BaseException as error:  # noqa: BLE001 - handed to the thread that reads
+            self.error = error
             self._queue.put((None, error, False))

@@ -124,6 +124,11 @@ class Delivery:
                 elif self._journal is not None:
                     self._guarded(self._journal.log.tick)
                 self._heed_siblings()
+                if source.error is not None:
+                    # Spark has given this task up and may have begun the next attempt, which sends the rest.
+                    self._client.stop(f"the rows to send could not be read: {source.error}")
+            if source.error is not None:
+                raise source.error
             self._explain_stop()
         except ResponseLogError as error:
             self._fail(Failure("log", self._clean(str(error))))

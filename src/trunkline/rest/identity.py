@@ -84,8 +84,12 @@ class Identities:
         batch = self._builder.ordered(batch)
         digests: list[bytes] = []
         occurrences: list[int] = []
+        chunk: Chunk | None = None
         if self._identify:
-            digests = row_digests(batch)
+            if self._accepted is None and self._unknown is None and self._order is None:
+                # All of these rows go out: they are written once, for the bodies and for the digests.
+                chunk = self._builder.chunk(batch)
+            digests = row_digests(batch, None if chunk is None else self._builder.whole_rows(chunk))
             occurrences = self._occurrences.number(digests)
             if self._accepted is not None:
                 done = self._accepted.take(_combined(digests, occurrences))
@@ -103,7 +107,8 @@ class Identities:
                 self._counts.superseded += sum(outdated)
                 outdated_chunk = _chunk_of(*_without(batch, [not one for one in outdated], digests, occurrences))
                 batch, digests, occurrences = _without(batch, outdated, digests, occurrences)
-        chunk = self._builder.chunk(batch)
+        if chunk is None:
+            chunk = self._builder.chunk(batch)
         chunk.digests, chunk.occurrences = digests, occurrences
         if self._keyed and chunk.names is not None:
             for row, number in enumerate(self._keys_used.number(chunk.names)):
