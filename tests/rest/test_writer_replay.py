@@ -223,16 +223,15 @@ def test_a_log_that_cannot_be_written_stops_the_write(
     assert fault_server.count() < 1000
 
 
-def test_an_error_in_the_rows_is_raised_as_it_is(
+def test_an_error_in_the_rows_is_raised_as_it_is_and_stops_the_task(
     spark: SparkSession, fault_server: FaultServer, write: Write, tmp_path: Path
 ) -> None:
     fault_server.route("POST /rows", CREATED, store=True)
     df = spark.range(0, 20_000, 1, 1).selectExpr("id", "IF(id = 15000, raise_error('broken row'), id) AS v")
     with pytest.raises(PySparkException, match="broken row"):
         write(df, responses=tmp_path, log__flush="10s,100", concurrency=16)
-    # Spark kills the worker in each of four tries, and a dying one goes on for a moment beside the next.
-    stored = times_stored(fault_server)
-    assert sum(stored.values()) - len(stored) <= 4 * (16 + 100)
+    # Ten thousand rows stood ready in each of four tries: a try stops when its rows break off.
+    assert fault_server.count() < 10_000
 
 
 FAULTS: dict[str, dict[str, object]] = {

@@ -258,7 +258,8 @@ class WriterContract:
             self.begin(workers, kind, schema=_nested())
         seen["what the workers printed"] = write.printed()
         shown = [f"{name} in {place}" for name in self.secrets for place in seen if self.options()[name] in seen[place]]
-        assert shown == [], "credentials must not be shown: messages, errors and logs are kept and read by many"
+        why = "messages, errors and logs are kept and read by many"
+        assert shown == [], f"credentials must not be shown, {why}: {', '.join(shown)}"
 
     # Streams
 
