@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 
 # A header name or value with one of these would start a header of its own (request splitting).
@@ -160,11 +161,17 @@ class Outcome:
 
 def header_problem(name: str, value: str) -> str | None:
     """Why this header may not be sent, or None. A line break in it would forge headers or a whole request."""
-    if not name or not name.isascii() or not all(c.isalnum() or c in "!#$%&'*+-.^_`|~" for c in name):
+    if not _is_header_name(name):
         return f"{name!r} is not a header name"
     if not _HEADER_BREAKS.isdisjoint(value):
         return f"the value of header {name} holds a line break or NUL"
     return None
+
+
+@lru_cache(maxsize=256)
+def _is_header_name(name: str) -> bool:
+    """Cached: the same few names go out with every request."""
+    return bool(name) and name.isascii() and all(c.isalnum() or c in "!#$%&'*+-.^_`|~" for c in name)
 
 
 def origin(url: str) -> str:
