@@ -20,7 +20,10 @@ import zlib
 from collections.abc import Iterable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trunkline.testing.datasets import Page
 
 # `gzip_bomb` unless told otherwise: 256 MiB from about 256 KiB on the wire.
 BOMB_BYTES = 256 * 1024 * 1024
@@ -33,9 +36,12 @@ _RETRY_AFTER_WORDS = ("imf", "rfc850", "asctime", "past", "garbage", "day")
 
 
 class Answer:
-    """One response, ready to send: `start`, the date lines, `tail` (rest of the head with its empty line), `body`."""
+    """One response, ready to send: `start`, the date lines, `tail` (rest of the head with its empty line), `body`.
 
-    __slots__ = ("body", "close", "start", "status", "tail")
+    `page` says which rows of a dataset it carries, None for other answers.
+    """
+
+    __slots__ = ("body", "close", "page", "start", "status", "tail")
 
     def __init__(self, status: int, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> None:
         try:
@@ -48,6 +54,7 @@ class Answer:
             body = b""
         elif "content-length" not in names and "transfer-encoding" not in names:
             fields.append(("Content-Length", str(len(body))))
+        self.page: Page | None = None
         self.status = status
         self.close = any(n.lower() == "connection" and v.lower() == "close" for n, v in fields)
         self.start = f"HTTP/1.1 {status} {reason}\r\n".encode("latin-1")
@@ -66,8 +73,14 @@ def json_answer(status: int, value: Any, headers: Iterable[tuple[str, str]] = ()
 
 def scripted_answer(step: dict[str, Any], status: int, more_headers: Iterable[tuple[str, str]] = ()) -> Answer:
     """The answer a step declares by `status`, `headers`, `body`, `gzip`, `chunked` and a content fault."""
+    return dressed_answer(step, status, more_headers, *encode_body(step.get("body")))
+
+
+def dressed_answer(
+    step: dict[str, Any], status: int, more_headers: Iterable[tuple[str, str]], body: bytes, content_type: str
+) -> Answer:
+    """An answer with this body, changed as a step says by `headers`, `gzip`, `chunked` and a content fault."""
     headers = [*_header_list(step.get("headers")), *more_headers]
-    body, content_type = encode_body(step.get("body"))
     names = {name.lower() for name, _ in headers}
     if content_type and "content-type" not in names:
         headers.append(("Content-Type", content_type))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trunkline.testing.answers import Answer, json_answer
+from trunkline.testing.datasets import Dataset
 from trunkline.testing.ledger import ELAPSED, FAULT, MALFORMED, NO_STEP_LEFT, ROUTE, STATUS, STORED, Record
 from trunkline.testing.oauth import TokenEndpoint
 from trunkline.testing.protocol import Connection
@@ -15,6 +16,8 @@ from trunkline.testing.store import Collection
 from trunkline.testing.wire import Request
 
 ORIGINS = ("main", "other", "tls")
+# Faults whose answer is whole all the same; a page counts as served with these only.
+_READABLE = (None, "bom", "close_after_answer", "drip", "drip_head")
 ACCEPT_MODES = ("accept", "refuse", "reset", "hang")
 
 
@@ -58,6 +61,9 @@ class App:
         self.in_flight = 0
         self._declared: list[tuple[str, list[dict[str, Any]], dict[str, Any]]] = []
         self._token_options: dict[str, dict[str, Any]] = {}
+        self._row_options: dict[str, dict[str, Any]] = {}
+        # origin -> address, once the process has opened them
+        self.urls: dict[str, str] = {}
         self.clear()
 
     def clear(self) -> None:
@@ -68,11 +74,13 @@ class App:
         self.max_in_flight = self.in_flight
         self.opened_connections = 0
         self.errors.clear()
-        self._shared = Shared()
+        self._shared = Shared(self.urls)
         self._exact: dict[tuple[str, str], list[Route]] = {}
         self._patterns: list[Route] = []
         for path, options in self._token_options.items():
             self._shared.token_endpoints[path] = TokenEndpoint(options)
+        for path, options in self._row_options.items():
+            self._shared.datasets[path] = Dataset(options)
         for name, steps, route_options in self._declared:
             self._add(Route(name, steps, self._shared, route_options))
 
@@ -97,6 +105,17 @@ class App:
         self._token_options[path] = options
         self._shared.token_endpoints[path] = endpoint
 
+    def declare_rows(self, name: str, options: dict[str, Any]) -> None:
+        """Add rows that steps with a `dataset` serve; those under the same name are replaced."""
+        self._shared.datasets[name] = Dataset(options)
+        self._row_options[name] = options
+
+    def dataset(self, name: str) -> Dataset:
+        """The rows under a name; ValueError when there are none."""
+        if name not in self._shared.datasets:
+            raise ValueError(f"no rows are declared under {name!r}")
+        return self._shared.datasets[name]
+
     def tokens(self, path: str) -> TokenEndpoint:
         """The token endpoint at a path; ValueError when there is none."""
         if path not in self._shared.token_endpoints:
@@ -106,6 +125,7 @@ class App:
     def serve(self, request: Request, origin: str, connection: int) -> Reply:
         """Decide the answer to a request and write it into the ledger."""
         now = time.monotonic()
+        request.origin = origin
         record: Record = [
             now, time.time(), None, request.head, request.body, None, None, None, False, connection, origin,
         ]  # fmt: skip
@@ -140,6 +160,9 @@ class App:
         """The reply is over: written whole when `answered`, else broken off."""
         if answered:
             reply.record[ELAPSED] = time.monotonic() - reply.started
+            page = reply.answer.page
+            if page is not None and not reply.head_only and reply.fault in _READABLE:
+                page.dataset.sent(page)
         self.in_flight -= 1
         if reply.route is not None:
             reply.route.in_flight -= 1

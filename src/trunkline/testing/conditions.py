@@ -8,12 +8,14 @@
 Keys: `text`, `json`, `header`, `query`, `path` (contains), `count`, `seconds` (since the route's first request).
 All keys of one condition must hold; a list of conditions holds when any of them does.
 A value may be `{"in": [..]}` (one of), `{"mod": [10, 3]}` (a number that leaves 3 when divided by 10) or
-`{"has": "x"}` (a text that contains x); null stands for a missing one.
+`{"has": "x"}` (a text that contains x), `{"over": 100}` (a number above it, also as text, as queries have it);
+null stands for a missing one.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -93,10 +95,20 @@ def _matches(actual: Any, expected: Any) -> bool:
             return actual in operand
         if operator == "has":
             return isinstance(actual, str) and operand in actual
+        if operator == "over":
+            return isinstance(actual, (int, float, str)) and _as_number(actual) > operand
         if operator == "mod":
             return isinstance(actual, int) and actual % operand[0] == operand[1]
     # True == 1 in Python, not in JSON.
     return type(actual) is type(expected) and bool(actual == expected)
+
+
+def _as_number(value: float | str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        # Not a number is above nothing.
+        return math.nan
 
 
 def _check_keys(spec: Any, known: tuple[str, ...]) -> None:

@@ -60,6 +60,8 @@ class Process:
             place = _bound_socket(0)
             self._places[origin] = place
             await self._listen(origin)
+            scheme = "https" if origin == "tls" else "http"
+            self._app.urls[origin] = f"{scheme}://127.0.0.1:{place.getsockname()[1]}"
 
     async def _listen(self, origin: str) -> None:
         if origin in self._listeners:
@@ -143,6 +145,24 @@ class Process:
 
     async def _do_overwrites(self, _: Any, path: str) -> list[list[Any]]:
         return self._app.collection(path).overwrites
+
+    async def _do_declare_rows(self, _: Any, name: str, options: dict[str, Any]) -> None:
+        self._app.declare_rows(name, options)
+
+    async def _do_rows(self, writer: asyncio.StreamWriter, name: str) -> None:
+        await _write_parts(writer, self._app.dataset(name).rows())
+
+    async def _do_served(self, writer: asyncio.StreamWriter, name: str) -> None:
+        await _write_parts(writer, self._app.dataset(name).served())
+
+    async def _do_add_rows(self, _: Any, name: str, rows: list[Any], at: str | int) -> None:
+        self._app.dataset(name).add(rows, at)
+
+    async def _do_update_rows(self, _: Any, name: str, rows: list[Any]) -> int:
+        return self._app.dataset(name).update(rows)
+
+    async def _do_delete_rows(self, _: Any, name: str, ids: list[Any]) -> int:
+        return self._app.dataset(name).delete(ids)
 
     async def _do_stats(self, _: Any) -> dict[str, Any]:
         app = self._app

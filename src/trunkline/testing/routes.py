@@ -13,8 +13,10 @@ from typing import Any
 
 from trunkline.testing.answers import CONTENT_FAULTS, Answer, check_retry_after, json_answer, scripted_answer
 from trunkline.testing.conditions import condition, row_condition
+from trunkline.testing.datasets import Dataset
 from trunkline.testing.limits import Rate
 from trunkline.testing.oauth import TokenEndpoint, bearer_refusal
+from trunkline.testing.paging import Pager
 from trunkline.testing.store import StoreOptions
 from trunkline.testing.wire import Request
 
@@ -36,17 +38,18 @@ _KEYS: dict[str, Any] = {
     "body": object, "gzip": bool, "chunked": int, "retry_after": (str, int, float, dict), "skew": _NUMBER,
     "delay": (int, float, list), "fault": str, "interval": _NUMBER, "seconds": _NUMBER, "size": int,
     "length": (int, str), "keep": int, "store": bool, "each": list, "wrap": str, "token_endpoint": str,
+    "dataset": dict, "redirect": str,
 }  # fmt: skip
 _ITEM_KEYS: dict[str, Any] = {
     "when": (dict, list, str), "times": int, "status": int, "error": object, "body": dict, "omit": bool,
 }  # fmt: skip
-_DEFAULT_STATUS = {"rate": 429, "concurrency": 503, "bearer": 401, "each": 207}
+_DEFAULT_STATUS = {"rate": 429, "concurrency": 503, "bearer": 401, "each": 207, "redirect": 307}
 
 
 class Step:
     """One step of a route, compiled; `detail` is what its last condition found out (a wait, a token's problem)."""
 
-    def __init__(self, spec: dict[str, Any], last: bool, shared: Shared) -> None:
+    def __init__(self, spec: dict[str, Any], last: bool, shared: Shared, path: str) -> None:
         _check_keys(spec, _KEYS)
         conditional = any(key in spec for key in _CONDITIONS)
         self.left: int | None = spec.get("times", None if last or conditional else 1)
@@ -67,6 +70,9 @@ class Step:
         self.token_endpoint: str | None = spec.get("token_endpoint")
         self.detail: Any = None
         self.answer = scripted_answer(spec, self.status)
+        self._pager: Pager | None = None
+        if "dataset" in spec:
+            self._pager = Pager({"rows": path, **spec["dataset"]}, spec, shared.datasets, shared.urls)
         self._spec = spec
         self._shared = shared
         self._random = random.Random(spec.get("seed", 0))
@@ -107,6 +113,14 @@ class Step:
 
     def respond(self, request: Request, route: Route, now: float) -> tuple[Answer, list[int] | None]:
         """The answer, and which rows of the request it accepts (None: all)."""
+        if self._pager is not None:
+            return self._pager.respond(request, self.status), None
+        if "redirect" in self._spec:
+            target = self._spec["redirect"]
+            # An origin keeps the path; the query stays in any case.
+            place = f"{self._shared.urls[target]}{request.path}" if target in self._shared.urls else target
+            mark = f"?{request.query_string}" if request.query_string else ""
+            return scripted_answer(self._spec, self.status, [("Location", place + mark)]), None
         if self.token_endpoint is not None:
             return self._shared.token_endpoints[self.token_endpoint].respond(request, now), None
         if "bearer" in self._spec:
@@ -143,7 +157,7 @@ class Route:
         try:
             self.store = None if store is False else StoreOptions(store)
             for at, spec in enumerate(steps):
-                self.steps.append(Step(spec, at == len(steps) - 1, shared))
+                self.steps.append(Step(spec, at == len(steps) - 1, shared, path))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"route {name!r}, step {len(self.steps) + 1}: {error}") from None
         if self.store is None and any(step.fault == "reset_after_store" for step in self.steps):
@@ -164,10 +178,12 @@ class Route:
 
 
 class Shared:
-    """What several routes have in common: token endpoints and named rate buckets."""
+    """What several routes have in common: token endpoints, datasets, named rate buckets, addresses of the origins."""
 
-    def __init__(self) -> None:
+    def __init__(self, urls: dict[str, str]) -> None:
+        self.urls = urls
         self.token_endpoints: dict[str, TokenEndpoint] = {}
+        self.datasets: dict[str, Dataset] = {}
         self._buckets: dict[str, Rate] = {}
 
     def rate(self, spec: dict[str, Any]) -> Rate:

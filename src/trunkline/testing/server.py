@@ -153,7 +153,9 @@ class FaultServer:
         (True or bytes per chunk), `retry_after` and `skew` (see answers.date_lines), `delay` (seconds, or [low, high]),
         `store` (True or False against the rule below), `each` (207: a status per row, list of
         {when, times, status, error, body, omit}; rows with a 2xx are stored), `wrap` (name of the field the results of
-        `each` stand in).
+        `each` stand in), `dataset` (serve a page of rows that `dataset` declared: the fields of
+        `page_options.PageOptions`, of which `rows` names them), `redirect` (to an origin, a path or an address, with
+        the query of the request; 307).
 
         Faults: `reset` (RST, no answer), `reset_after_store`, `close_after_headers`, `close_after_answer` (without
         saying so), `truncate` (`keep` bytes of the body, default half), `drip` (a byte of the body every `interval`
@@ -216,6 +218,83 @@ class FaultServer:
         }  # fmt: skip
         options = {name: value for name, value in given.items() if value is not None}
         self._process.call("oauth", path=path, options=options, steps=steps or [])
+
+    def dataset(
+        self,
+        name: str,
+        *,
+        rows: Sequence[Any] | None = None,
+        count: int | None = None,
+        template: Any = None,
+        key: str = "id",
+        changes: Sequence[Mapping[str, Any]] = (),
+        steps: Sequence[Mapping[str, Any]] = (),
+        origin: str | None = None,
+        delay: float | Sequence[float] = 0,
+        gzip: bool = False,
+        headers: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        """Declare a route that serves rows in pages.
+
+        server.dataset("GET /items", count=250, paging="cursor", total=True)
+        first = requests.get(server.url_for("/items"), params={"limit": 100}).json()
+        assert (len(first["items"]), first["total"]) == (100, 250)
+
+        A page is the answer of a step as any other, so it can be slow, cut, compressed or reset: `steps` come before
+        the one that serves, and may serve themselves by `"dataset": {}`, with options changed inside:
+
+            steps=[{"status": 503, "times": 2}, {"when": {"count": [5, 5]}, "fault": "truncate", "dataset": {}}]
+
+        Args:
+            name: as of a route; the rows are known under its path.
+            rows: objects, texts, or bytes: JSON that is sent as it is (duplicate keys, wrong UTF-8). NaN and integers
+                of any size go out as Python writes them.
+            count: make so many rows instead, on demand.
+            template: of made rows, see templates.py; default {"id": 0, "name": "item-0", "at": "2026-01-01T00:00:00Z",
+                "amount": 0.0}, a second and 0.5 more for each.
+            key: dotted path to the id of a row, for `served`, `update_rows`, `delete_rows`.
+            changes: what happens while a client reads, list of {after, delete, update, insert, at}: once so many pages
+                went out whole, delete these ids, update and insert these rows; `at` is the "front" (default), the
+                "end" or a place.
+            steps: before the one that serves.
+            origin: answer on "main", "other" or "tls" only; default all.
+            delay: seconds before each page, or [low, high].
+            gzip: compress the pages.
+            headers: further headers of the pages.
+            **options: paging style, names, envelope, totals, filters and their flaws: the fields of
+                `page_options.PageOptions`.
+
+        Raises:
+            ValueError: naming the option that cannot be.
+        """
+        given = {"rows": rows, "count": count, "template": template, "key": key, "changes": changes}
+        path = name.partition(" ")[2]
+        data = {option: value for option, value in given.items() if value is not None}
+        self._process.call("declare_rows", name=path, options=data)
+        before = [{**one, "dataset": {**options, **one["dataset"]}} if "dataset" in one else one for one in steps]
+        last = {"delay": delay, "gzip": gzip, "headers": headers or {}, "dataset": options}
+        self.route(name, [*before, last], origin=origin)
+
+    def add_rows(self, path: str, rows: Sequence[Any], at: str | int = "end") -> None:
+        """Add rows to a dataset while it is served, at the "end", the "front" or before a place."""
+        self._process.call("add_rows", name=path, rows=rows, at=at)
+
+    def update_rows(self, path: str, rows: Sequence[Any]) -> int:
+        """Replace rows by their id and move them to the end, as in a feed by time of change; how many there were."""
+        return int(self._process.call("update_rows", name=path, rows=rows))
+
+    def delete_rows(self, path: str, ids: Sequence[Any]) -> int:
+        """Remove rows by their id; how many there were."""
+        return int(self._process.call("delete_rows", name=path, ids=ids))
+
+    def rows(self, path: str) -> list[Any]:
+        """The rows of a dataset as they are now."""
+        return self._process.rows("rows", name=path)
+
+    def served(self, path: str) -> list[Any]:
+        """The ids of the rows of a dataset that went out in whole answers, in order, as often as they did."""
+        return self._process.rows("served", name=path)
 
     def revoke(self, path: str = "/token", *, refresh_tokens: bool = False) -> None:
         """Make the access tokens issued so far worthless, the refresh tokens too when asked."""

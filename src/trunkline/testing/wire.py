@@ -39,14 +39,21 @@ class Request:
         headers: lower-case names; repeated ones joined with ", ".
         body: as on the wire, without chunk framing, still compressed.
         params: what `{name}` in the route's path matched.
+        origin: the listener it came to, "main", "other" or "tls".
     """
 
     def __init__(self, head: bytes, body: bytes = b"") -> None:
         self.head = head
         self.body = body
         self.params: dict[str, str] = {}
+        self.origin = "main"
         self.method, self.target, self.version, self.headers = parse_head(head)
         self.path, _, self.query_string = self.target.partition("?")
+
+    @property
+    def url(self) -> str:
+        """The server's address as the client has it, without a path."""
+        return f"{'https' if self.origin == 'tls' else 'http'}://{self.headers.get('host', '')}"
 
     @cached_property
     def query(self) -> dict[str, list[str]]:
