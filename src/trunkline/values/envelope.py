@@ -1,0 +1,183 @@
+"""Where in an answer the records are, found without reading them.
+
+    >>> answer = open_envelope(b'{"items": [{"id": 1}, {"id": 2}], "next": "abc"}', "items")
+    >>> answer.document, answer.records, answer.count, answer.last()
+    ({'items': None, 'next': 'abc'}, b'[{"id": 1}, {"id": 2}]', 2, {'id': 2})
+
+Only what stands around the records becomes Python values; they stay the JSON text they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from trunkline.errors import ResponseError
+
+BOM = b"\xef\xbb\xbf"
+
+# As much of an answer as an error shows.
+_HEAD = 200
+_RAW = msgspec.json.Decoder(msgspec.Raw)
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """An answer, with the records apart from what is around them.
+
+    Attributes:
+        document: The answer's JSON, null where the records were; the whole of it where the answer itself is a record.
+        records: The records as the text of a JSON array.
+        count: How many there are.
+        path: Where they were found, as the option `records` has it.
+    """
+
+    document: Any
+    records: bytes
+    count: int
+    path: str
+    _last: bytes | None
+
+    def last(self) -> Any:
+        """The last record; None when there is none."""
+        return None if self._last is None else msgspec.json.decode(self._last)
+
+
+def open_envelope(body: bytes, path: str | None) -> Envelope:
+    """Find the records of an answer.
+
+    Args:
+        body: The answer: JSON in UTF-8, with or without a byte order mark.
+        path: The option `records`. `data.items` leads there by names (one that holds dots itself is found too), `$` is
+            the answer itself, an array or one record; with `?` at the end, records may be missing. A null there means
+            no records. None: the answer if it is an array; else its one field that is a list of objects or empty;
+            else, where there is no list of objects further down either, the answer is one record.
+
+    Raises:
+        ResponseError: The answer is no JSON, or holds no records at `path`, or, without a path, in several places.
+    """
+    body = body.removeprefix(BOM)
+    try:
+        # What is skipped below is not checked for UTF-8 there.
+        body.decode()
+        raw = body.strip(b" \t\r\n")
+        if raw[:1] not in (b"[", b"{"):
+            _RAW.decode(raw)  # objects and arrays are looked through below
+        return _find(raw) if path is None else _at(raw, path)
+    except UnicodeDecodeError as error:
+        raise ResponseError(f"the answer is not UTF-8 at byte {error.start}: {head(body)}") from None
+    except msgspec.DecodeError as error:
+        raise ResponseError(f"the answer is no JSON ({error}): {head(body)}") from None
+    except RecursionError:
+        raise ResponseError(f"the answer is nested too deep: {head(body)}") from None
+
+
+def head(body: bytes, limit: int = _HEAD) -> str:
+    """The beginning of an answer, or of a value, on one line for an error."""
+    if not body.strip():
+        return "it is empty"
+    text = " ".join(body[: 4 * limit].decode(errors="replace").split())
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _find(raw: bytes) -> Envelope:
+    if raw[:1] != b"{":
+        return _at(raw, "$")
+    fields = _OBJECT.decode(raw)
+    candidates = [name for name, value in fields.items() if _may_be_records(bytes(value))]
+    if len(candidates) == 1:
+        return _within(raw, candidates, candidates[0])
+    if not candidates:
+        candidates = [path for name, value in fields.items() for path in _deeper(bytes(value), name)]
+    if not candidates:
+        return _at(raw, "$")
+    which = "several lists that may be" if len(candidates) > 1 else "a list further down that may be"
+    raise ResponseError(
+        f"the answer holds {which} the records: {', '.join(candidates)}; name yours, as in "
+        f'.option("records", "{candidates[0]}"), or .option("records", "$") if the answer is one record'
+    )
+
+
+def _may_be_records(raw: bytes) -> bool:
+    if raw[:1] != b"[":
+        return False
+    elements = _LIST.decode(raw)
+    return not elements or any(bytes(element)[:1] == b"{" for element in elements)
+
+
+def _deeper(raw: bytes, path: str) -> Iterator[str]:
+    if raw[:1] != b"{":
+        return
+    for name, value in _OBJECT.decode(raw).items():
+        inner, there = bytes(value), f"{path}.{name}"
+        if _may_be_records(inner):
+            yield there
+        yield from _deeper(inner, there)
+
+
+def _at(raw: bytes, path: str) -> Envelope:
+    optional = path.endswith("?")
+    bare = path.removesuffix("?")
+    if bare != "$":
+        steps = _steps(raw, bare, optional=optional)
+        return _within(raw, steps, path)
+    if raw[:1] == b"{":
+        return _envelope(msgspec.json.decode(raw), raw, path)
+    return _envelope(None, raw, path)
+
+
+def _steps(raw: bytes, path: str, *, optional: bool) -> list[str]:
+    """The names that lead to the records; shorter than the path where an optional part is missing."""
+    steps: list[str] = []
+    rest = path
+    while True:
+        if raw[:1] != b"{":
+            if optional and raw == b"null":
+                return steps
+            _RAW.decode(raw)
+            there = ".".join(steps) or "its top"
+            raise ResponseError(f'no records at records="{path}": the answer holds no object at {there}: {head(raw)}')
+        fields = _OBJECT.decode(raw)
+        name, _, after = (rest, "", "") if rest in fields else rest.partition(".")
+        if name not in fields:
+            if optional:
+                return [*steps, rest]
+            there = f" at {'.'.join(steps)}" if steps else ""
+            names = ", ".join(list(fields)[:20]) or "no fields"
+            raise ResponseError(
+                f'no records at records="{path}": the answer holds{there}: {names}; name the right one, or write '
+                f'"{path}?" if it may be missing'
+            )
+        steps.append(name)
+        raw, rest = bytes(fields[name]), after
+        if not rest:
+            return steps
+
+
+def _within(raw: bytes, steps: list[str], path: str) -> Envelope:
+    """The records at the end of `steps` through objects, and the answer without them."""
+    document: dict[str, Any] = {}
+    around = document
+    for i, step in enumerate(steps):
+        fields = _OBJECT.decode(raw) if raw[:1] == b"{" else {}
+        around |= {name: None if name == step else msgspec.json.decode(value) for name, value in fields.items()}
+        raw = bytes(fields[step]) if step in fields else b"null"
+        if i < len(steps) - 1 and raw[:1] == b"{":
+            around[step] = around = {}
+    return _envelope(document, raw, path)
+
+
+def _envelope(document: Any, raw: bytes, path: str) -> Envelope:
+    if raw == b"null":
+        raw = b"[]"
+    if raw[:1] == b"{":
+        raw = b"[" + raw + b"]"
+    if raw[:1] != b"[":
+        raise ResponseError(f'no records at records="{path}": there is {head(raw)}')
+    elements = _LIST.decode(raw)
+    return Envelope(document, raw, len(elements), path, bytes(elements[-1]) if elements else None)
