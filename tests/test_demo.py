@@ -36,10 +36,12 @@ def test_the_demo_ends_well_and_leaves_only_what_it_names(tmp_path: Path) -> Non
     assert shown.count('{"error": "municipality is missing"}') == 3
     assert "3 rows: 3 accepted." in shown
     assert "5,210 rows, 5,210 different airports; the table has 5,210." in shown
+    assert re.search(r"5,210 rows in \d+ pages of 300 at most.* 0 missing\.", " ".join(shown.split()))
+    assert re.findall(r"^ +(XX\d\d)  ", shown, re.MULTILINE) == ["XX01", "XX02"]
     assert "Each row exactly once" in shown
     assert not re.search(r"WARN|Warning|Traceback|Setting default log level", shown)
     assert "\r" not in shown
-    assert len(shown.splitlines()) < 90
+    assert len(shown.splitlines()) < 140
     [folder] = tmp_path.iterdir()
     assert folder.name.startswith("trunkline-demo-")
     assert sorted(path.name for path in folder.iterdir()) == ["responses", "spark.log"]

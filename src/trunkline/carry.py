@@ -48,6 +48,9 @@ def carried(source: type[DataSource]) -> type[DataSource]:
         "_made": _by_value(_on_server_made),
         "_short_name": source.name(),
         "name": classmethod(_by_value(_on_server_name)),
+        "schema": _by_value(_on_server_schema),
+        "reader": _by_value(_on_server_reader),
+        "streamReader": _by_value(_on_server_stream_reader),
         "writer": _by_value(_on_server_writer),
         "streamWriter": _by_value(_on_server_stream_writer),
     }
@@ -117,10 +120,20 @@ def _on_server_made(self, kind, *arguments):  # type: ignore[no-untyped-def]  # 
     made = getattr(getattr(importlib.import_module(module), name)(self.options), kind)(*arguments)
     real = type(made)
 
-    def reduce(this):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return restored, (learn, package, cloudpickle.dumps((real, this.__dict__)))  # type: ignore[no-untyped-call]
+    def reducing(real):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        def reduce(this):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+            return restored, (learn, package, cloudpickle.dumps((real, this.__dict__)))  # type: ignore[no-untyped-call]
 
-    made.__class__ = type(real.__name__, (real,), {"__reduce__": reduce})
+        return {"__reduce__": reduce}
+
+    def partitions(this, *offsets):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202
+        planned = real.partitions(this, *offsets)
+        for part in planned:
+            part.__class__ = type(type(part).__name__, (type(part),), reducing(type(part)))  # type: ignore[no-untyped-call]
+        return planned
+
+    members = reducing(real) | ({"partitions": partitions} if hasattr(real, "partitions") else {})  # type: ignore[no-untyped-call]
+    made.__class__ = type(real.__name__, (real,), members)
     return made
 
 
@@ -136,6 +149,22 @@ def _on_server_restored(learn, package, pickled):  # type: ignore[no-untyped-def
 
 def _on_server_name(cls):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
     return cls._short_name
+
+
+def _on_server_schema(self):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    import importlib
+
+    self._learn(*self._package)
+    module, name = self._home
+    return getattr(importlib.import_module(module), name)(self.options).schema()
+
+
+def _on_server_reader(self, schema):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return self._made("reader", schema)
+
+
+def _on_server_stream_reader(self, schema):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return self._made("streamReader", schema)
 
 
 def _on_server_writer(self, schema, overwrite):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

@@ -93,7 +93,10 @@ def _parser() -> argparse.ArgumentParser:
 
     describe = commands.add_parser("describe", help="list the options of a format")
     describe.add_argument("format", choices=FORMATS, help="its name")
-    describe.add_argument("--write", action="store_true", help="only what applies to writing")
+    for use, spoken in (("read", "reading"), ("stream", "reading a stream"), ("write", "writing")):
+        describe.add_argument(
+            f"--{use}", dest="use", action="store_const", const=use, help=f"only what applies to {spoken}"
+        )
     describe.add_argument("--schema", action="store_true", help="print JSON Schema instead")
     describe.set_defaults(run=_describe)
 
@@ -140,7 +143,7 @@ def _describe(given: argparse.Namespace) -> int:
     from trunkline.options import json_schema
 
     table: Sequence[Option] = importlib.import_module(f"trunkline.{given.format}.options").TABLE
-    use = "write" if given.write else None
+    use = given.use
     if given.schema:
         print(json.dumps(json_schema(table, given.format, use), indent=2))
         return DONE
@@ -164,7 +167,8 @@ def _option_lines(option: Option, names: int, width: int) -> Iterator[str]:
     doc = textwrap.wrap(option.doc.replace("`", ""), max(width - names - 2, 20))
     yield f"  {option.name:<{names}}{doc[0]}"
     yield from (indent + line for line in doc[1:])
-    yield indent + "; ".join(filter(None, [values, default, example]))
+    takes = textwrap.wrap("; ".join(filter(None, [values, default, example])), max(width - names - 2, 20))
+    yield from (indent + line for line in takes)
 
 
 def _log_show(given: argparse.Namespace) -> int:

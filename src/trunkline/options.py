@@ -157,6 +157,10 @@ class Options(Mapping[str, Any]):
         _raise_all(self.format, problems)
         return Options(self.format, values, self._given)
 
+    def replaced(self, values: Mapping[str, Any]) -> Options:
+        """The same with other values, already parsed, for some options."""
+        return Options(self.format, {**self._values, **values}, self._given)
+
     def secrets(self) -> list[Secret]:
         """Every credential in it."""
         return [secret for value in self._values.values() for secret in _secrets_in(value)]
@@ -197,9 +201,11 @@ def parse(
     Raises:
         OptionError: With every problem of the call in `problems`.
     """
-    by_key = {option.name.lower(): option for option in table}
+    # One name may be declared once for reading and once for writing.
+    by_key = {option.name.lower(): option for option in sorted(table, key=lambda option: use in option.applies)}
+    table = [option for option in table if by_key[option.name.lower()] is option]
     problems: list[str] = []
-    found = _gather(by_key, raw, problems)
+    found = _gather(by_key, raw, use, problems)
     refused = _take_path(by_key, found, format)
     problems += refused
 
@@ -274,7 +280,7 @@ def _secrets_in(value: object) -> list[Secret]:
     return [candidate for candidate in candidates if isinstance(candidate, Secret)]
 
 
-def _gather(by_key: Mapping[str, Option], raw: Mapping[str, Any], problems: list[str]) -> dict[str, Any]:
+def _gather(by_key: Mapping[str, Option], raw: Mapping[str, Any], use: str, problems: list[str]) -> dict[str, Any]:
     """What was given, by canonical name; unknown and doubled keys become problems."""
     found: dict[str, Any] = {}
     ignored = {key.lower() for key in SPARK_KEYS}
@@ -284,7 +290,8 @@ def _gather(by_key: Mapping[str, Option], raw: Mapping[str, Any], problems: list
         if value is None or lower in ignored:
             continue
         if lower not in by_key and lower not in {"path", "paths"}:
-            problems.append(f"{key} is unknown{_suggestion(lower, by_key)}")
+            usable = {key: option for key, option in by_key.items() if use in option.applies}
+            problems.append(f"{key} is unknown{_suggestion(lower, usable) or _suggestion(lower, by_key)}")
         elif name in found:
             problems.append(f"{name} is given twice")
         else:

@@ -1,4 +1,4 @@
-"""What the tests of writing share: a session that knows the formats, and how to read what a server and a log hold."""
+"""What the tests of `rest` share: a session that knows it, and how to read what a server and a log hold."""
 
 from __future__ import annotations
 
@@ -50,3 +50,20 @@ def logged(spark: SparkSession, folder: Path) -> list[dict[str, Any]]:
 
 def summaries(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text()) for path in sorted((folder / "_summary").iterdir())]
+
+
+@pytest.fixture
+def read(spark: SparkSession, fault_server: FaultServer) -> Callable[..., DataFrame]:
+    """Read a path of the fault server."""
+
+    def read_from(path: str = "/items", schema: str | None = None, **options: object) -> DataFrame:
+        given = {name.replace("__", "."): str(value) for name, value in options.items()}
+        reader = spark.read.format("rest").options(**given)
+        return (reader if schema is None else reader.schema(schema)).load(fault_server.url_for(path))
+
+    return read_from
+
+
+def ids(df: DataFrame) -> list[int]:
+    """The column `id`, in order."""
+    return sorted(row["id"] for row in df.select("id").collect())

@@ -14,18 +14,19 @@ from hypothesis import strategies as st
 from trunkline.errors import OptionError
 from trunkline.kinds import Flush
 from trunkline.options import Option, json_schema, markdown
-from trunkline.rest.options import (
-    TABLE,
-    Envelope,
-    batch_format,
-    columns_of,
-    content_type,
-    envelope,
-    write_options,
-)
+from trunkline.rest.options import TABLE, write_options
+from trunkline.rest.write_options import Envelope, batch_format, columns_of, content_type, envelope
 
 URL = {"url": "https://api.example.com/rows"}
 NAMES = [option.name for option in TABLE]
+USES = ("read", "stream", "write")
+
+
+def usable(use: str) -> list[Option]:
+    """The options of one use: a name may be declared once for reading and once for writing."""
+    return [option for option in TABLE if use in option.applies]
+
+
 
 
 def problems(raw: Mapping[str, Any]) -> tuple[str, ...]:
@@ -40,7 +41,9 @@ def problems(raw: Mapping[str, Any]) -> tuple[str, ...]:
 def test_no_option_is_a_dotted_prefix_of_another() -> None:
     """HOCON would drop one of the two silently. Case does not tell names apart: Spark lower-cases keys."""
     lower = [name.lower() for name in NAMES]
-    assert len(set(lower)) == len(lower)
+    for use in USES:
+        names = [option.name.lower() for option in usable(use)]
+        assert len(set(names)) == len(names)
     assert [(a, b) for a in lower for b in lower if b.startswith(a + ".")] == []
 
 
@@ -78,9 +81,11 @@ def test_what_a_table_shows_is_accepted(option: Option) -> None:
     assert option.group
 
 
-def test_a_wrong_name_leads_to_one_option() -> None:
-    """No two options claim the same name of another tool, and none claims a name of ours."""
-    names = [*NAMES, *(name for option in TABLE for name in option.known_as)]
+@pytest.mark.parametrize("use", USES)
+def test_a_wrong_name_leads_to_one_option(use: str) -> None:
+    """No two options of a use claim the same name of another tool, and none claims a name of ours."""
+    names = [option.name for option in usable(use)]
+    names += [name for option in usable(use) for name in option.known_as]
     bare = [re.sub(r"[._-]", "", name).lower() for name in names]  # api_key and apiKey are one name
     assert sorted({name for name in bare if bare.count(name) > 1}) == []
 

@@ -1,4 +1,4 @@
-"""`trunkline demo`: 5,210 airports go from Spark to an API that is having a bad day, and each arrives exactly once.
+"""`trunkline demo`: 5,210 airports go from Spark to an API that is having a bad day, each exactly once, and back.
 
 The code that is shown is the code that runs.
 """
@@ -12,26 +12,34 @@ import tempfile
 import textwrap
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from trunkline.demo.api import CLIENT, TOKEN_SECONDS, Progress, bad_day, ledger
+from trunkline.demo.api import CLIENT, PAGES, TOKEN_SECONDS, Ledger, Progress, bad_day, ledger, serve
 from trunkline.demo.screen import Screen
 from trunkline.demo.surroundings import check, local_spark, own_environment, undisturbed
 from trunkline.testing import FaultServer
 
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
 _DATA = Path(__file__).with_name("airports.csv")
+# A busy machine needs a while for two micro-batches.
+_PATIENCE = 30.0
 _SECRET = "DEMO_SECRET"  # noqa: S105 - the name of a variable, not what it holds
 
 _READ = """
 airports = spark.read.csv(data, header=True, inferSchema=True)
 """
 _WRITE = f"""
-delivery = {{
+access = {{
     "url": f"{{api}}/airports",
     "auth.type": "oauth2",
     "auth.tokenUrl": f"{{api}}/token",
     "auth.clientId": "{CLIENT}",
     "auth.clientSecret": "env:{_SECRET}",
+}}
+delivery = {{
+    **access,
     "rateLimit": "500/s",
     "rateLimitTasks": 2,
     "idempotency.header": "Idempotency-Key",
@@ -52,6 +60,26 @@ city = expr(f"{cities}[ident]")
 mended = refused.drop("response").withColumn("municipality", city)
 mended.write.format("rest").mode("append").options(**delivery).save()
 """
+_READ_BACK = """
+pages = {
+    **access,
+    "pagination": "offset",
+    "page.size": 500,
+    "page.sizeParam": "limit",
+    "page.totalField": "total",
+}
+reader = spark.read.format("rest").schema(airports.schema)
+held = reader.options(**pages, numPartitions=4).load()
+missing = airports.join(held, "ident", "left_anti").count()
+"""
+_FOLLOW = """
+stream = spark.readStream.format("rest").schema("ident STRING, name STRING")
+new = stream.options(**pages, pollInterval="1s").load()
+query = new.writeStream.format("memory").queryName("seen").start()
+query.processAllAvailable()
+"""
+# What opens while the stream runs.
+_OPENED = [{"ident": "XX01", "name": "Demo Field"}, {"ident": "XX02", "name": "Second Runway"}]
 
 
 def run() -> int:
@@ -131,12 +159,32 @@ def _tell(screen: Screen, server: FaultServer, folder: Path, version: str) -> in
         _do(_MEND, names)
         told = summary(responses)[-1]
         screen.say(f"{told['rows']:,} rows: {told['accepted']:,} accepted.")
-    return _conclude(screen, server, rows, responses, folder, began)
+        seen = ledger(server)
+
+        screen.heading("4  Read back what the API holds, in parallel")
+        serve(server)
+        screen.code(_READ_BACK)
+        _do(_READ_BACK, names)
+        screen.say(
+            f"{names['held'].count():,} rows in {server.count(PAGES):,} pages of 300 at most, though 500 were asked "
+            f"for: the server has a cap. {names['missing']:,} missing."
+        )
+
+        screen.heading("5  Follow what is new")
+        screen.code(_FOLLOW)
+        _do(_FOLLOW, names)
+        before = spark.table("seen").count()
+        server.add_rows("/airports", _OPENED)
+        _wait_for_rows(spark, before + len(_OPENED))
+        screen.say(f"{before:,} rows to begin with. Then the API gets two more, and the stream has them:")
+        for row in spark.table("seen").where("ident LIKE 'XX%'").orderBy("ident").collect():
+            screen.lines(f"{row.ident:>7}  {row.name}")
+        names["query"].stop()
+    return _conclude(screen, seen, rows, responses, folder, began)
 
 
-def _conclude(screen: Screen, server: FaultServer, rows: int, responses: str, folder: Path, began: float) -> int:
-    seen = ledger(server)
-    screen.heading("4  Count what the API holds")
+def _conclude(screen: Screen, seen: Ledger, rows: int, responses: str, folder: Path, began: float) -> int:
+    screen.heading("6  Count what the API holds")
     once = seen.rows == seen.airports == rows
     screen.say(f"Its own ledger: {seen.rows:,} rows, {seen.airports:,} different airports; the table has {rows:,}.")
     screen.lines(
@@ -154,6 +202,13 @@ def _conclude(screen: Screen, server: FaultServer, rows: int, responses: str, fo
     screen.say("The response log stays for you to look at, and so does what Spark itself had to say:")
     screen.lines(f"trunkline log show {responses}", f"less {folder / 'spark.log'}")
     return 0
+
+
+def _wait_for_rows(spark: SparkSession, count: int) -> None:
+    """Until the stream has seen so many, or half a minute has gone."""
+    until = time.monotonic() + _PATIENCE
+    while spark.table("seen").count() < count and time.monotonic() < until:
+        time.sleep(0.1)
 
 
 def _do(code: str, names: dict[str, Any]) -> None:

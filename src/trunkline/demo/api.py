@@ -1,4 +1,4 @@
-"""The demo's API: it takes airports, and has a bad day."""
+"""The demo's API: it takes airports, has a bad day, and gives them back."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 TOKEN_SECONDS = 4
 CLIENT = "demo"
 _ROWS = "POST /airports"
+PAGES = "GET /airports"
 # Between two looks at the server; each takes it about a millisecond.
 _LOOK_SECONDS = 0.2
 _BAR = 16
@@ -44,6 +45,12 @@ def bad_day(server: FaultServer, secret: str) -> None:
         ],
         store={"dedupe": True},
     )
+
+
+def serve(server: FaultServer) -> None:
+    """Hand out what was taken, in pages of 300 at most."""
+    rows = sorted(server.stored("/airports"), key=lambda row: str(row["ident"]))
+    server.dataset(PAGES, rows=rows, key="ident", cap=300, total=True, steps=[{"bearer": "/token"}])
 
 
 class Ledger(NamedTuple):

@@ -17,8 +17,9 @@ import math
 from collections import deque
 from random import Random
 
+from trunkline.http.concurrency import MAX_CONCURRENCY, Concurrency
 from trunkline.http.message import Exchange, Fault, Outcome, Request
-from trunkline.http.pacing import MAX_CONCURRENCY, Concurrency, Gate, RateLimit, RetryBudget, backoff, wait_at_least
+from trunkline.http.pacing import Gate, RateLimit, RetryBudget, backoff, wait_at_least
 from trunkline.http.verdict import Verdict
 
 # An origin that has never answered well gets this long, not the whole deadline: it is more often a wrong address

@@ -16,8 +16,9 @@ from trunkline import __version__
 from trunkline.errors import OptionError
 from trunkline.http.auth import Auth
 from trunkline.http.client import Client
+from trunkline.http.concurrency import Concurrency
 from trunkline.http.oauth2 import Masked
-from trunkline.http.pacing import Concurrency, RateLimit
+from trunkline.http.pacing import RateLimit
 from trunkline.http.schedule import Schedule
 from trunkline.http.transport import AiohttpTransport, Settings
 from trunkline.http.verdict import Rules
@@ -41,7 +42,7 @@ def settings_of(options: Options) -> Settings:
     )
 
 
-def rules_of(options: Options, *, renewable: bool) -> Rules:
+def rules_of(options: Options, *, renewable: bool, reading: bool = False) -> Rules:
     """How answers are judged by the options."""
     return Rules(
         success=frozenset(options["successCodes"]),
@@ -50,16 +51,17 @@ def rules_of(options: Options, *, renewable: bool) -> Rules:
         max_wait=min(options["retry.maxRetryAfter"], options["deadline"]),
         door=load_door(options, "judge"),
         renewable=renewable,
+        reading=reading,
     )
 
 
-def schedule_of(options: Options) -> Schedule:
-    """One task's plan by the options: its share of the rate is the rate divided by `rateLimitTasks`."""
+def schedule_of(options: Options, tasks: int = 1) -> Schedule:
+    """One task's plan by the options: its share of the rate is the rate divided by `rateLimitTasks`, else by `tasks`."""
     rate = options["rateLimit"]
     concurrency = options["concurrency"]
     return Schedule(
         Concurrency(concurrency if isinstance(concurrency, int) else None),
-        rate=RateLimit(rate, 1 / (options["rateLimitTasks"] or 1)) if rate else None,
+        rate=RateLimit(rate, 1 / (options["rateLimitTasks"] or tasks)) if rate else None,
         max_attempts=options["retry.maxAttempts"],
         max_delay=options["retry.maxDelay"],
         deadline=options["deadline"],
@@ -67,15 +69,19 @@ def schedule_of(options: Options) -> Schedule:
     )
 
 
-def open_client(options: Options, auth: Auth, static_headers: Mapping[str, str]) -> Client:
+def open_client(
+    options: Options, auth: Auth, static_headers: Mapping[str, str], *, reading: bool = False, tasks: int = 1
+) -> Client:
     """A client for one task.
 
     Args:
         options: Resolved.
         auth: Made of the same options; see `Auth.from_options`.
         static_headers: Sent with every request, besides those of the options and the credential.
+        reading: Nothing is changed by these requests, whatever their method: each may be repeated.
+        tasks: How many tasks share the rate limit, where `rateLimitTasks` does not say.
     """
-    rules = rules_of(options, renewable=auth.renewable)
+    rules = rules_of(options, renewable=auth.renewable, reading=reading)
     groups: list[Mapping[str, str]] = [
         {"User-Agent": f"trunkline/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"},
         static_headers,
@@ -86,7 +92,7 @@ def open_client(options: Options, auth: Auth, static_headers: Mapping[str, str])
     headers = Masked({name.lower(): (name, value) for group in groups for name, value in group.items()})
     return Client(
         AiohttpTransport(settings_of(options)),
-        schedule_of(options),
+        schedule_of(options, tasks),
         rules,
         auth,
         headers=Masked(dict(headers.values())),

@@ -71,6 +71,7 @@ class Rules:
         at_most_once: Never send again what the server may have acted on.
         max_wait: The longest `Retry-After` that is waited for, seconds.
         renewable: The credential can be fetched anew when a 401 says that it has run out.
+        reading: Nothing is changed by these requests whatever their method: a search by POST may be repeated.
         door: The user's `judge(exchange) -> Verdict | None`, asked first for every complete answer.
     """
 
@@ -80,6 +81,7 @@ class Rules:
     max_wait: float = 600.0
     door: Callable[[Exchange], Verdict | None] | None = None
     renewable: bool = False
+    reading: bool = False
 
 
 def judge(exchange: Exchange, rules: Rules) -> Verdict:
@@ -120,7 +122,7 @@ def _judge_cut_off(exchange: Exchange, rules: Rules) -> Verdict:
     """A status that means accepted, and a body that is not all there: cut off, or not to be read."""
     fault = exchange.fault or Fault.RESET
     said = f"status {exchange.status}, but {fault.value}" + (f" ({exchange.detail})" if exchange.detail else "")
-    if exchange.request.method not in _SAFE:
+    if not rules.reading and exchange.request.method not in _SAFE:
         # The server has said that it took it; sending it again would store it twice.
         return Verdict("accepted", said)
     if fault in (Fault.TOO_LARGE, Fault.MALFORMED):
@@ -142,14 +144,14 @@ def _judge_fault(exchange: Exchange, rules: Rules) -> Verdict:
 
 def _judge_refusal(exchange: Exchange, rules: Rules) -> Verdict:
     status, request = exchange.status, exchange.request
-    reason = _reason(exchange)
+    reason = _reason(exchange, rules)
     if status == _UNAUTHORIZED and rules.renewable and not request.refreshed:
         return Verdict("refresh", reason, auth=True)
     if status in (_UNAUTHORIZED, _FORBIDDEN):
         return Verdict("rejected", reason, auth=True)
-    if request.unknown and status == _NOT_FOUND and request.method == "DELETE":
+    if request.unknown and not rules.reading and status == _NOT_FOUND and request.method == "DELETE":
         return Verdict("accepted", "404 after a try whose answer was lost: the first try deleted it")
-    if request.unknown and status in (409, 412):
+    if request.unknown and not rules.reading and status in (409, 412):
         return Verdict("ambiguous", f"{reason}, after a try whose answer was lost")
     unhealthy = status >= 500
     told = retry_after(exchange.headers)
@@ -185,12 +187,12 @@ def refusal_kind(status: int, request: Request, rules: Rules) -> str:
 
 
 def _may_repeat(request: Request, rules: Rules) -> bool:
-    return request.method in IDEMPOTENT or not rules.at_most_once or request.idempotency_key is not None
+    return rules.reading or request.method in IDEMPOTENT or not rules.at_most_once or request.idempotency_key is not None
 
 
-def _reason(exchange: Exchange) -> str:
+def _reason(exchange: Exchange, rules: Rules) -> str:
     status = exchange.status
-    if 300 <= status < 400:
+    if 300 <= status < 400 and not rules.reading:
         target = exchange.headers.get("Location", "nowhere").split("?", 1)[0]
         return f"status {status}: redirects to {target}, which a write does not follow"
     return f"status {status}"

@@ -29,11 +29,11 @@ from trunkline.responses import Location, ResponseLog, Task, locate
 from trunkline.rest.door import Door
 from trunkline.rest.identity import Identities
 from trunkline.rest.journal import Cleaner, Journal
-from trunkline.rest.options import content_type
 from trunkline.rest.report import Failure, Report
 from trunkline.rest.results import ResultReader, ResultsError, RowResult
 from trunkline.rest.rows import Chunk, RequestBuilder, Sent
 from trunkline.rest.stop import StopFlag
+from trunkline.rest.write_options import content_type
 from trunkline.values import texts
 
 # How much of an answer's body stands in an error.

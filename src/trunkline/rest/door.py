@@ -37,7 +37,7 @@ class Door:
         rows = sent.chunk.batch.take(pa.array(sent.rows, pa.int64())).to_pylist()
         try:
             prepared = self._prepare(request, rows if self._batched else rows[0])
-            problem = self._problem(prepared)
+            problem = problem_of(prepared, self._origin)
         except Exception as error:  # noqa: BLE001 - the user's code: its bug must not lose the row
             problem = f"prepare raised {type(error).__name__}: {error}"
         if problem is not None:
@@ -46,17 +46,24 @@ class Door:
         prepared.idempotency_key = prepared.idempotency_key or request.idempotency_key
         return prepared  # type: ignore[no-any-return]
 
-    def _problem(self, prepared: object) -> str | None:
-        if not isinstance(prepared, Request):
-            return f"prepare returned {type(prepared).__name__} instead of a request"
-        body: object = prepared.body
-        if body is not None and not isinstance(body, bytes):
-            return f"prepare left a body of {type(body).__name__}; it must be bytes or None"
-        if not prepared.url.isprintable() or " " in prepared.url:
-            return "prepare left a url with a space or a control character in it; percent-encode it"
-        if origin(prepared.url) != self._origin:
-            return f"prepare turned the request to {origin(prepared.url)}, which is not the origin of url"
-        for name, value in (prepared.headers or {}).items():
-            if problem := header_problem(name, value):
-                return f"prepare: {problem}"
-        return None
+
+def problem_of(prepared: object, allowed: str) -> str | None:
+    """Why what `prepare` returned cannot be sent, or None.
+
+    Args:
+        prepared: What it returned.
+        allowed: The origin it may go to.
+    """
+    if not isinstance(prepared, Request):
+        return f"prepare returned {type(prepared).__name__} instead of a request"
+    body: object = prepared.body
+    if body is not None and not isinstance(body, bytes):
+        return f"prepare left a body of {type(body).__name__}; it must be bytes or None"
+    if not prepared.url.isprintable() or " " in prepared.url:
+        return "prepare left a url with a space or a control character in it; percent-encode it"
+    if origin(prepared.url) != allowed:
+        return f"prepare turned the request to {origin(prepared.url)}, which is not the origin of url"
+    for name, value in (prepared.headers or {}).items():
+        if problem := header_problem(name, value):
+            return f"prepare: {problem}"
+    return None

@@ -15,8 +15,9 @@ from trunkline.credentials import MASK
 from trunkline.errors import OptionError
 from trunkline.responses import locate, read_summaries
 from trunkline.rest.door import Door
-from trunkline.rest.options import content_type, write_options
+from trunkline.rest.options import write_options
 from trunkline.rest.rows import RequestBuilder
+from trunkline.rest.write_options import content_type
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

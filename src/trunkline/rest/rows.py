@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 from trunkline.errors import OptionError
 from trunkline.http.message import Request
 from trunkline.options import Options
-from trunkline.rest.options import batch_format
 from trunkline.rest.template import Refused, Template, UrlTemplate
+from trunkline.rest.write_options import batch_format
 from trunkline.values import JsonOptions, JsonRows, encode, row_digests, texts
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})

@@ -1,13 +1,15 @@
 """The format `rest`: rows to and from any REST API.
 
     spark.dataSource.register(RestDataSource)
-    df.write.format("rest").mode("append").option("url", "https://api.example.com/users").save()
+    df = spark.read.format("rest").load("https://api.example.com/users")
+    df.write.format("rest").mode("append").save("https://api.example.com/users")
 
 This module is what Spark loads in every Python process to learn a name: the engine is loaded where it is used.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql.types import StructType
 
+    from trunkline.rest.reader import RestBatchReader
+    from trunkline.rest.stream import RestStreamReader
     from trunkline.rest.writer import RestBatchWriter, RestStreamWriter
 
 
@@ -32,18 +36,26 @@ class RestDataSource(DataSource):
         return "rest"
 
     def schema(self) -> StructType:
-        """For reading, which is to come."""
-        raise OptionError("rest: reading is not in this release; df.write and df.writeStream are")
+        """Of a sample of the API, where the user gives none."""
+        return _loaded("inference").inferred_schema(self.options)  # type: ignore[no-any-return]
+
+    def reader(self, schema: StructType) -> RestBatchReader:
+        """For `spark.read` and `SELECT`."""
+        return _loaded("reader").RestBatchReader(self.options, schema)  # type: ignore[no-any-return]
+
+    def streamReader(self, schema: StructType) -> RestStreamReader:  # noqa: N802 - Spark's name
+        """For `spark.readStream`."""
+        return _loaded("stream").RestStreamReader(self.options, schema)  # type: ignore[no-any-return]
 
     def writer(self, schema: StructType, overwrite: bool) -> RestBatchWriter:
         """For `df.write` and `INSERT INTO`."""
         _refuse_overwrite(overwrite=overwrite)
-        return _writers().RestBatchWriter(self.options, schema)  # type: ignore[no-any-return]
+        return _loaded("writer").RestBatchWriter(self.options, schema)  # type: ignore[no-any-return]
 
     def streamWriter(self, schema: StructType, overwrite: bool) -> RestStreamWriter:  # noqa: N802 - Spark's name
         """For `df.writeStream`."""
         _refuse_overwrite(overwrite=overwrite)
-        return _writers().RestStreamWriter(self.options, schema)  # type: ignore[no-any-return]
+        return _loaded("writer").RestStreamWriter(self.options, schema)  # type: ignore[no-any-return]
 
 
 def _refuse_overwrite(*, overwrite: bool) -> None:
@@ -52,13 +64,12 @@ def _refuse_overwrite(*, overwrite: bool) -> None:
         raise OptionError(f"rest: what an API holds cannot be overwritten: {how}")
 
 
-def _writers() -> ModuleType:
+def _loaded(module: str) -> ModuleType:
     try:
-        from trunkline.rest import writer
+        return importlib.import_module(f"trunkline.rest.{module}")
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"Spark's workers run {sys.executable}, which has no {error.name}: install trunkline's dependencies there "
             f"(`{sys.executable} -m pip install trunkline`), or name another interpreter in PYSPARK_PYTHON before the "
             "session starts"
         ) from None
-    return writer

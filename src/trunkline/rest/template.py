@@ -86,7 +86,7 @@ class Template:
         values: list[str] = found.to_pylist()
         if in_path:
             for row, value in enumerate(values):
-                problem = _segment_problem(value)
+                problem = segment_problem(value)
                 if problem and row not in refused:
                     refused[row] = f"column {name} {problem}, which cannot fill a path segment"
         return found if plain else pa.array([quote(value, safe="") for value in values], pa.large_string())
@@ -126,7 +126,8 @@ def _quoted_literals(value: str) -> str:
     return "".join([*pieces, quote(value[done:], safe="")])
 
 
-def _segment_problem(value: str) -> str | None:
+def segment_problem(value: str) -> str | None:
+    """Why a value cannot be one segment of a path, or None."""
     if not value:
         return "is empty"
     if value in {".", ".."}:

@@ -1,0 +1,262 @@
+"""What a stream follows: the values of a field, or pages to which rows are only ever added.
+
+    source = source_of(plan)
+    source.frontier(start, most=10_000)     # on the driver: where the next micro-batch ends
+    source.rows(start, end)                 # in a task: what lies between
+
+A task is told two offsets and nothing else, so that a replay reads the same rows as long as the API has them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urljoin
+
+import pyarrow as pa
+
+from trunkline.errors import OptionError, ResponseError
+from trunkline.http.prefetch import Prefetched
+from trunkline.options import Options
+from trunkline.rest.frontier import Ascending, Frontier, PagePosition, field_frontier, page_frontier
+from trunkline.rest.page_request import PageRequests
+from trunkline.rest.pages import Connection, Page, Pages
+from trunkline.rest.paging import Ask, Walk, paging_of
+from trunkline.rest.position import VERSION, FieldPlace, Offset
+from trunkline.rest.reading import PageDecoder, ReadPlan
+from trunkline.rest.spool import Spool
+from trunkline.values import row_digests
+
+
+@dataclass(frozen=True)
+class FieldSource:
+    """A stream that follows a field.
+
+    Attributes:
+        plan: Of the stream.
+        place: Of the field.
+    """
+
+    plan: ReadPlan
+    place: FieldPlace
+
+    def initial(self) -> Offset:
+        """`incremental.start`, or before every row."""
+        place = self.place
+        return place.offset(place.start)
+
+    def frontier(self, start: Offset, most: int | None) -> Frontier | None:
+        """Where the batch after `start` ends."""
+        place = self.place
+        low = place.value(start)
+        cap = place.cap(time.time_ns() // 1000)
+        if cap is not None and low is not None and cap <= low:
+            return None
+        connection = Connection(self.plan.options, 1)
+        try:
+            found = field_frontier(self.plan, connection, place, low, cap, most)
+        finally:
+            connection.close()
+        if found is not None:
+            return Frontier(place.offset(found.end), found.more)
+        if place.lookback and self._late(start, place.offset(cap)):
+            return Frontier(place.offset(cap), more=False)
+        return None
+
+    def _late(self, start: Offset, end: Offset) -> bool:
+        """Whether the look-back holds a row that no earlier batch kept: only a spool can tell."""
+        spool = self.plan.options["incremental.spool"]
+        if spool is None or self.place.value(start) is None:
+            return False
+        known = Known(self.before(Spool(spool), start))
+        return any(known.new(batch).num_rows for batch in self.rows(start, end))
+
+    def rows(self, start: Offset, end: Offset) -> Iterator[pa.RecordBatch]:
+        """The rows of a micro-batch, those of the look-back among them."""
+        options, place = self.plan.options, self.place
+        low, high = place.value(start), place.value(end)
+        if place.lookback and low is not None:
+            low = max(place.start or 0, low - place.lookback)
+        window = place.window(low, high)
+        limited = options["maxRecordsPerTrigger"] is not None or options["maxPagesPerTrigger"] is not None
+        decoder, order = PageDecoder(self.plan), Ascending()
+        walk = Walk(paging_of(options), max_pages=options["maxPages"])
+        requests = PageRequests(options, place.params(options, low, high))
+        for page in _read_ahead(options, walk, requests):
+            batch = decoder.batch(page)
+            values = batch.column(options["incremental.field"])
+            if values.null_count:
+                field = options["incremental.field"]
+                raise ResponseError(
+                    f"incremental.field {field} is null in {values.null_count} records: no batch owns them"
+                )
+            inside = batch.filter(window.rows(values))
+            if inside.num_rows:
+                yield inside
+            order.add(values)
+            # Where batches are cut, rows come in order: the driver has seen to it.
+            if (
+                limited
+                and order.kept
+                and len(values)
+                and not window.rows(values[-1:])[0].as_py()
+                and _past(place, values, high)
+            ):
+                return
+
+    def before(self, spool: Spool, start: Offset) -> list[pa.Table]:
+        """What earlier batches kept of the rows that the look-back of this one reads again."""
+        place = self.place
+        low = place.value(start)
+        if not place.lookback or low is None:
+            return []
+        return [
+            spool.read(kept)
+            for kept in spool.kept()
+            if (end := place.value(kept.end)) is not None and low - place.lookback < end <= low
+        ]
+
+    def forget(self, spool: Spool, end: Offset) -> None:
+        """Drop what lies before the look-back of the next batch."""
+        place = self.place
+        done = place.value(end)
+        for kept in list(spool.kept()):
+            until = place.value(kept.end)
+            if (
+                done is not None
+                and until is not None
+                and (until < done - place.lookback if place.of_time else until < done)
+            ):
+                spool.drop(kept)
+
+
+@dataclass(frozen=True)
+class PageSource:
+    """A stream that follows the pages of an API to which rows are only ever added."""
+
+    plan: ReadPlan
+
+    def initial(self) -> Offset:
+        """The first row of the first page."""
+        return {"v": VERSION, "ask": None, "skip": 0}
+
+    def frontier(self, start: Offset, most: int | None) -> Frontier | None:
+        """Where the batch after `start` ends."""
+        connection = Connection(self.plan.options, 1)
+        position = _page_position(start)
+        try:
+            found = page_frontier(self.plan, connection, position, most)
+        finally:
+            connection.close()
+        return None if found.end == position else Frontier(_page_offset(found.end), found.more)
+
+    def rows(self, start: Offset, end: Offset) -> Iterator[pa.RecordBatch]:
+        """The rows of a micro-batch."""
+        options = self.plan.options
+        first, last = _page_position(start), _page_position(end)
+        decoder = PageDecoder(self.plan)
+        walk = Walk(paging_of(options), max_pages=options["maxPages"], first=first.ask)
+        skip, requests = first.skip, PageRequests(options)
+        for page in _read_ahead(options, walk, requests):
+            batch = decoder.batch(page)
+            reached = last.ask is not None and _same(requests, page, last.ask)
+            if reached and batch.num_rows < last.skip:
+                raise ResponseError(
+                    f"a page held {last.skip} rows when the batch was planned and holds {batch.num_rows} now: the rows "
+                    "of a stream by pages must stay; give incremental.field, or keep what was read in incremental.spool"
+                )
+            batch = batch.slice(skip, last.skip - skip) if reached else batch.slice(skip)
+            skip = 0
+            if batch.num_rows:
+                yield batch
+            if reached:
+                return
+        raise ResponseError("the pages ended before the place where the batch was planned to end")
+
+    def before(self, spool: Spool, start: Offset) -> list[pa.Table]:
+        """Nothing: pages have no look-back."""
+        return []
+
+    def forget(self, spool: Spool, end: Offset) -> None:
+        """Drop all but the batch that ends here."""
+        for kept in list(spool.kept()):
+            if end not in (kept.start, kept.end):
+                spool.drop(kept)
+
+
+def source_of(plan: ReadPlan) -> FieldSource | PageSource:
+    """What the options of a stream say that it follows."""
+    options = plan.options
+    field = options["incremental.field"]
+    if field is not None:
+        return FieldSource(plan, FieldPlace(plan.schema.field(field).type, options))
+    if options["mode"] == "DROPMALFORMED":
+        raise OptionError("rest: mode=DROPMALFORMED needs incremental.field: pages are followed by counting their rows")
+    return PageSource(plan)
+
+
+def spooled(spool: Spool, source: FieldSource | PageSource, start: Offset, end: Offset) -> Iterator[pa.RecordBatch]:
+    """The rows of a micro-batch, read from the API once and from then on from the spool."""
+    kept = spool.batches(start, end)
+    if kept is None:
+        known = Known(source.before(spool, start))
+        spool.keep(start, end, map(known.new, source.rows(start, end)), source.plan.schema)
+        kept = spool.batches(start, end) or []
+    return iter(kept)
+
+
+class Known:
+    """The rows that earlier batches kept."""
+
+    def __init__(self, tables: list[pa.Table]) -> None:
+        self._digests = {digest for table in tables for batch in table.to_batches() for digest in row_digests(batch)}
+
+    def new(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The rows that are not among them."""
+        if not self._digests:
+            return batch
+        return batch.filter(pa.array([digest not in self._digests for digest in row_digests(batch)], pa.bool_()))
+
+
+def _read_ahead(options: Options, walk: Walk, requests: PageRequests) -> Iterator[Page]:
+    def pages() -> Iterator[Page]:
+        connection = Connection(options, 1)
+        try:
+            yield from Pages(connection, walk, requests)
+        finally:
+            connection.close()
+
+    prefetched = Prefetched(pages())
+    try:
+        for page in prefetched.items(_always):
+            if page is not None:
+                yield page
+    finally:
+        prefetched.close()
+
+
+def _same(requests: PageRequests, page: Page, ask: Ask) -> bool:
+    """Whether a page is the one that an offset names."""
+    if page.ask.url is None:
+        return page.ask == ask
+    return page.ask._replace(url=requests.without_key(urljoin(page.came_from, page.ask.url))) == ask
+
+
+def _past(place: FieldPlace, values: pa.Array, high: Any) -> bool:
+    return high is not None and place.of(values[-1]) >= high
+
+
+def _page_position(offset: Offset) -> PagePosition:
+    if offset.get("v") != VERSION or "skip" not in offset:
+        raise OptionError(f"rest: the checkpoint belongs to a stream with other options: {offset}")
+    return PagePosition(None if offset["ask"] is None else Ask.from_json(offset["ask"]), offset["skip"])
+
+
+def _page_offset(position: PagePosition) -> Offset:
+    return {"v": VERSION, "ask": None if position.ask is None else position.ask.to_json(), "skip": position.skip}
+
+
+def _always() -> bool:
+    return True

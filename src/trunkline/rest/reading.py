@@ -1,0 +1,195 @@
+"""One task of a read: slices in, record batches out.
+
+    for batch in read_slices(plan, partition.slices, tasks=8):
+        ...                       # pyarrow.RecordBatch of exactly the plan's schema
+
+The engine, the paging and the opening of answers work in a thread of their own, one page ahead; here records become
+columns. Memory is bounded by three pages: one that arrives, one that waits, one that is parsed.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from trunkline.errors import RejectedError, ResponseError, UnavailableError
+from trunkline.http.prefetch import Prefetched
+from trunkline.options import Options
+from trunkline.rest.bounds import Bound
+from trunkline.rest.page_request import PageRequests
+from trunkline.rest.pages import Connection, Page, Pages
+from trunkline.rest.paging import OffsetPaging, PagePaging, Walk, paging_of
+from trunkline.rest.slices import Slice
+from trunkline.values.from_json import JsonDecoder
+from trunkline.values.from_text import CsvDecoder, binary_batch, text_batch
+from trunkline.values.modes import ReadOptions
+
+# A window that holds too much is refused with one of these.
+_WINDOW_REFUSALS = frozenset({400, 413, 422, 504})
+
+log = logging.getLogger("trunkline.rest")
+
+
+@dataclass(frozen=True)
+class ReadPlan:
+    """What all tasks of a read share: made once on the driver.
+
+    Attributes:
+        options: Resolved.
+        schema: Of the batches.
+    """
+
+    options: Options
+    schema: pa.Schema
+
+
+class PageDecoder:
+    """Makes a record batch of a page.
+
+    Args:
+        plan: Of the read.
+    """
+
+    def __init__(self, plan: ReadPlan) -> None:
+        self._schema = plan.schema
+        self._format: str = plan.options["format"]
+        options = record_options(plan.options, plan.schema.names)
+        self._json = JsonDecoder(plan.schema, options) if self._format in {"json", "ndjson"} else None
+        self._csv = CsvDecoder(plan.schema, options) if self._format == "csv" else None
+
+    @property
+    def malformed(self) -> int:
+        """Records that did not fit the schema so far."""
+        decoder = self._json or self._csv
+        return decoder.malformed if decoder is not None else 0
+
+    def batch(self, page: Page) -> pa.RecordBatch:
+        """The records of a page.
+
+        Raises:
+            ResponseError: A record does not fit, with `mode=FAILFAST`.
+        """
+        if self._json is not None:
+            return self._json.lines(page.body) if page.envelope is None else self._json.array(page.envelope.records)
+        if self._csv is not None:
+            return self._csv.batch(page.body)
+        return (text_batch if self._format == "text" else binary_batch)(page.body, self._schema)
+
+
+def record_options(options: Options, columns: list[str]) -> ReadOptions:
+    """How records are read; without a column for what does not fit, it ends the read."""
+    corrupt = options["columnNameOfCorruptRecord"]
+    kept = corrupt in columns
+    return ReadOptions(
+        mode=options["mode"] or ("PERMISSIVE" if kept else "FAILFAST"),
+        corrupt_column=corrupt if kept else None,
+        timestamps=options["timestamps"],
+        zone=options["timeZone"],
+        csv_header=options["csv.header"],
+        csv_separator=options["csv.separator"],
+    )
+
+
+def read_slices(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterator[pa.RecordBatch]:
+    """The rows of some slices.
+
+    Args:
+        plan: Of the read.
+        slices: Read one after the other.
+        tasks: Among how many tasks the rate limit is shared.
+
+    Raises:
+        TrunklineError: The slices cannot be read whole.
+    """
+    most = plan.options["maxRows"]
+    decoder = PageDecoder(plan)
+    source = _pages(plan, slices, tasks)
+    prefetched: Prefetched[tuple[Slice, Page]] | None = None
+    if most is None:
+        prefetched = Prefetched(source)
+        source = (item for item in prefetched.items(_always) if item is not None)
+    rows = 0
+    try:
+        for part, page in source:
+            batch = within(decoder.batch(page), plan.options["partitionColumn"], part.low, part.high)
+            if most is not None:
+                batch = batch.slice(0, most - rows)
+            rows += batch.num_rows
+            if batch.num_rows:
+                yield batch
+            if rows == most:
+                return
+    finally:
+        if prefetched is not None:
+            prefetched.close()
+        if decoder.malformed:
+            log.warning("%d records did not fit the schema (mode=%s)", decoder.malformed, plan.options["mode"])
+
+
+def within(batch: pa.RecordBatch, column: str | None, low: Bound | None, high: Bound | None) -> pa.RecordBatch:
+    """The rows of a window: those outside of it belong to a neighbour, who reads them too."""
+    if column is None or (low is None and high is None):
+        return batch
+    values = batch.column(column)
+    inside = None
+    if low is not None:
+        inside = pc.greater_equal(values, _scalar(low, values.type))
+    if high is not None:
+        below = pc.less(values, _scalar(high, values.type))
+        inside = below if inside is None else pc.and_(inside, below)
+    if values.null_count:
+        raise ResponseError(f"partitionColumn {column} is null in {values.null_count} records: no window owns them")
+    return batch.filter(inside)
+
+
+def _scalar(bound: Bound, kind: pa.DataType) -> pa.Scalar:
+    if bound.spelling == "id":
+        return pa.scalar(bound.value, kind)
+    if pa.types.is_date(kind):
+        return pa.scalar(bound.value // 86_400_000_000, pa.int32()).cast(kind)
+    return pa.scalar(bound.value, pa.int64()).cast(pa.timestamp("us")).cast(kind)
+
+
+def _pages(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterator[tuple[Slice, Page]]:
+    options = plan.options
+    connection = Connection(options, tasks)
+    waiting = list(reversed(slices))
+    try:
+        while waiting:
+            part = waiting.pop()
+            answered = False
+            try:
+                for page in Pages(connection, walk_of(options, part), requests_of(options, part)):
+                    answered = True
+                    yield part, page
+            except (RejectedError, UnavailableError) as refused:
+                halves = part.halves(options) if refused.status in _WINDOW_REFUSALS and not answered else [part]
+                if len(halves) == 1:
+                    raise
+                log.info("%s is refused with status %s: read in halves", part, refused.status)
+                waiting += reversed(halves)
+    finally:
+        connection.close()
+
+
+def walk_of(options: Options, part: Slice) -> Walk:
+    """The chain of pages of a slice."""
+    paging = paging_of(options)
+    if part.pages is None:
+        return Walk(paging, max_pages=options["maxPages"])
+    if not isinstance(paging, (OffsetPaging, PagePaging)):
+        raise TypeError(f"only pages with numbers are split, not {type(paging).__name__}")
+    return Walk(paging.within(part.pages), max_pages=options["maxPages"], owed=part.pages.rows)
+
+
+def requests_of(options: Options, part: Slice) -> PageRequests:
+    """What makes its requests."""
+    return PageRequests(options, part.params(options), part.value)
+
+
+def _always() -> bool:
+    return True

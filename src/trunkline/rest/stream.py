@@ -1,0 +1,114 @@
+"""`spark.readStream.format("rest")`: what Spark calls on the driver, and the reading of a micro-batch.
+
+The driver finds where a micro-batch ends and writes it down as an offset. A task then reads the rows between two
+offsets (`follow`), and nothing else decides what they are: a restarted query reads the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
+from pyspark.sql.types import StructType
+
+from trunkline.rest.follow import source_of, spooled
+from trunkline.rest.options import stream_options
+from trunkline.rest.position import Offset
+from trunkline.rest.reader import RestReader
+from trunkline.rest.spool import Spool
+
+try:  # Spark 4.2 and later
+    from pyspark.sql.streaming import datasource as limits
+except ImportError:  # before, a stream reads what its own options allow, and AvailableNow is one batch
+    limits = None  # type: ignore[assignment]
+
+_AvailableNow: type = getattr(limits, "SupportsTriggerAvailableNow", object)
+
+log = logging.getLogger("trunkline.rest")
+
+
+class StreamPartition(InputPartition):
+    """The rows between two offsets."""
+
+    def __init__(self, start: Offset, end: Offset) -> None:
+        super().__init__(None)
+        self.start = start
+        self.end = end
+
+
+class RestStreamReader(RestReader, DataSourceStreamReader, _AvailableNow):  # type: ignore[misc]
+    """`spark.readStream.format("rest")`.
+
+    Args:
+        options: As Spark hands them over.
+        schema: Of the rows.
+    """
+
+    def __init__(self, options: Mapping[str, str], schema: StructType) -> None:
+        super().__init__(stream_options(options), schema)
+        parsed = self._plan.options
+        self._source = source_of(self._plan)
+        self._poll = parsed["pollInterval"]
+        self._most: int | None = parsed["maxRecordsPerTrigger"]
+        self._polled_at = float("-inf")
+        self._last: Offset | None = None
+        self._more = False
+        self._available_now = False
+        self._reached_end = False
+
+    def initialOffset(self) -> Offset:  # noqa: N802 - Spark's name
+        """Where a new stream begins: the same however often it is asked."""
+        return self._source.initial()
+
+    def latestOffset(self, start: Offset | None = None, limit: Any = None) -> Offset:  # noqa: N802 - Spark's name
+        """Where the next micro-batch ends; `start` when there is nothing new.
+
+        Spark asks about a hundred times a second; the API is asked once in `pollInterval`, and at once while there is
+        more than a batch may hold. Before 4.2 Spark tells neither `start` nor `limit`.
+        """
+        position = start or self._last or self.initialOffset()
+        if self._available_now and self._reached_end:
+            return position
+        now = time.monotonic()
+        if not self._more and now - self._polled_at < self._poll:
+            return position
+        self._polled_at = now
+        most = self._most
+        if limit is not None:
+            most = limit.max_rows if hasattr(limit, "max_rows") else None
+        found = self._source.frontier(position, most)
+        self._more = found is not None and found.more
+        self._reached_end = not self._more
+        self._last = position if found is None else found.end
+        return self._last
+
+    def getDefaultReadLimit(self) -> Any:  # noqa: N802 - Spark's name
+        """`maxRecordsPerTrigger`, for Spark 4.2 and later."""
+        return limits.ReadAllAvailable() if self._most is None else limits.ReadMaxRows(self._most)
+
+    def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802 - Spark's name
+        """End at the first end of the API's rows that is reached, whatever comes after."""
+        self._available_now, self._reached_end = True, False
+
+    def partitions(self, start: Offset, end: Offset) -> list[InputPartition]:
+        """One task per micro-batch. Before Spark 4.2 this is also how a restarted stream learns where it stands."""
+        if self._last is None:
+            self._last = end
+        return [StreamPartition(start, end)] if start != end else []
+
+    def read(self, partition: StreamPartition) -> Iterator[pa.RecordBatch]:  # type: ignore[override]
+        """The rows between two offsets."""
+        spool = self._plan.options["incremental.spool"]
+        if spool is None:
+            return self._source.rows(partition.start, partition.end)
+        return spooled(Spool(spool), self._source, partition.start, partition.end)
+
+    def commit(self, end: Offset) -> None:
+        """A batch is done: what the spool kept for replays and look-back before it may go."""
+        spool = self._plan.options["incremental.spool"]
+        if spool is not None:
+            self._source.forget(Spool(spool), end)
