@@ -57,7 +57,7 @@ test-cov: setup ## Run the tests and report which lines they reach
 	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered --cov-report=xml:build/coverage.xml $(ARGS)
 
 .PHONY: test-slow
-test-slow: setup ## Run the soak, scale and version-matrix tests
+test-slow: setup ## Run the soak, scale, cluster and version-matrix tests
 	$(BIN)/pytest -m "slow and not live" $(ARGS)
 
 .PHONY: lint

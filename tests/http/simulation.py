@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
+from trunkline.http.concurrency import Concurrency
 from trunkline.http.message import Exchange, Request
-from trunkline.http.pacing import Concurrency, RateLimit
+from trunkline.http.pacing import RateLimit
 from trunkline.http.schedule import Schedule
 from trunkline.http.verdict import Rules, judge
 

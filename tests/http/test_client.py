@@ -10,8 +10,9 @@ import pytest
 
 from trunkline.errors import AuthError, OptionError
 from trunkline.http.client import Client
+from trunkline.http.concurrency import Concurrency
 from trunkline.http.message import Exchange, Fault, Outcome, Request
-from trunkline.http.pacing import Concurrency, RateLimit
+from trunkline.http.pacing import RateLimit
 from trunkline.http.schedule import START_PATIENCE, Schedule
 from trunkline.http.verdict import Rules, Verdict
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trunkline.http.concurrency import Concurrency
 from trunkline.http.message import Exchange, Fault, Outcome, Request
-from trunkline.http.pacing import Concurrency, RateLimit
+from trunkline.http.pacing import RateLimit
 from trunkline.http.schedule import AUTH_REFUSALS, START_PATIENCE, Schedule
 from trunkline.http.verdict import ACCEPTED, Verdict
 

@@ -1,4 +1,4 @@
-"""Run by test_writer_connect.py in a process of its own, because a process holds one kind of Spark session.
+"""Run by test_connect.py in a process of its own, because a process holds one kind of Spark session.
 
 python connect_job.py REMOTE URL FOLDER       # prints one JSON object
 """
@@ -34,6 +34,20 @@ try:
     df.write.format("rest").mode("append").save(url + "/refused")
 except Exception as error:  # noqa: BLE001 - its text is what the test reads
     refused = str(error)
+items = spark.read.format("rest").option("pagination", "offset").option("page.totalField", "total")
+read = sorted(row.id for row in items.option("numPartitions", 3).load(url + "/items").collect())
+feed = (
+    spark.readStream.format("rest").schema("id LONG, name STRING").option("pagination", "offset").load(url + "/items")
+)
+follow = (
+    rows.writeStream.format("parquet")
+    .option("path", str(folder / "out"))
+    .option("checkpointLocation", str(folder / "feed"))
+    .trigger(availableNow=True)
+    .start()
+)
+follow.awaitTermination(120)
+followed = sorted(row.id for row in spark.read.parquet(str(folder / "out")).collect())
 logged = spark.read.parquet(str(folder / "log")).where("outcome = 'accepted'").count()
-print(json.dumps({"refused": refused, "logged": logged}))
+print(json.dumps({"refused": refused, "logged": logged, "read": read, "followed": followed}))
 spark.stop()

@@ -13,10 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql.types import DoubleType, LongType, StringType, StructType
+from tests.stores import store
 
 from trunkline.errors import OptionError, TrunklineError
-from trunkline.responses import Task
+from trunkline.http.auth import Auth
+from trunkline.http.setup import open_client
+from trunkline.responses import Location, Task
 from trunkline.rest.delivery import Delivery
+from trunkline.rest.options import write_options
 from trunkline.rest.report import Counts, Failure, Report, conclude
 from trunkline.rest.stop import StopFlag
 from trunkline.rest.writer import RestBatchWriter, RestCommitMessage
@@ -280,3 +284,76 @@ def test_options_that_would_keep_refused_rows_nowhere_are_refused(fault_server: 
 def test_the_driver_concludes_from_the_reports(reports: list[Report | None], expected: str | None) -> None:
     error = conclude(reports, None)
     assert (error is None) if expected is None else (expected in str(error))
+
+
+def test_sending_goes_on_while_a_slow_store_takes_its_time(
+    fault_server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first file is not finished before the server has twenty more requests than it was begun with."""
+    fault_server.route("POST /rows", CREATED)
+    went_on: list[bool] = []
+
+    def slow(_: str) -> None:
+        if not went_on:
+            enough, until = fault_server.count() + 20, time.monotonic() + 10
+            while fault_server.count() < enough and time.monotonic() < until:
+                time.sleep(0.01)
+            went_on.append(fault_server.count() >= enough)
+
+    monkeypatch.setattr("trunkline.rest.delivery.locate", lambda _: Location(store(slow), str(tmp_path)))
+    writer = writer_to(fault_server, responses=tmp_path, log__flush="100s,200")
+    report = deliver(writer, [batch_of([(i, 0) for i in range(1000)])])
+    assert conclude([report], None) is None
+    assert went_on == [True]
+    assert [record["outcome"] for record in logged(tmp_path)] == ["accepted"] * 1000
+    assert fault_server.count() == 1000
+
+
+def test_sending_waits_for_a_store_that_does_not_keep_up(
+    fault_server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more is sent than may be unwritten and in flight while the first file is not there."""
+    fault_server.route("POST /rows", CREATED)
+    counts: list[int] = []
+
+    def stuck(_: str) -> None:
+        if counts:
+            return
+        counts.append(0)
+        while (now := fault_server.count()) > counts[-1]:
+            counts.append(now)
+            time.sleep(0.3)
+
+    monkeypatch.setattr("trunkline.rest.delivery.locate", lambda _: Location(store(stuck), str(tmp_path)))
+    writer = writer_to(fault_server, responses=tmp_path, log__flush="100s,100", concurrency=8)
+    report = deliver(writer, [batch_of([(i, 0) for i in range(1000)])])
+    assert report.counts.accepted == 1000
+    assert 80 <= counts[-1] <= 100 + 8
+
+
+def test_a_store_that_refuses_stops_sending_and_fails_the_write(
+    fault_server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault_server.route("POST /rows", CREATED)
+
+    def full(_: str) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr("trunkline.rest.delivery.locate", lambda _: Location(store(full), str(tmp_path)))
+    writer = writer_to(fault_server, responses=tmp_path, log__flush="100s,100", concurrency=8)
+    report = deliver(writer, [batch_of([(i, 0) for i in range(5000)])])
+    error = conclude([report], None)
+    assert type(error).__name__ == "ResponseLogError"
+    assert "no space left" in str(error)
+    assert fault_server.count() <= 100 + 2 * 8
+
+
+def test_a_pause_is_told_without_the_credential_that_the_server_repeats(
+    fault_server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = write_options({"url": fault_server.url, "auth.type": "bearer", "auth.token": "tok-Zr81kQ0p"})
+    client = open_client(options, Auth.from_options(options), {})
+    client.schedule.trouble = "status 503: no room for Bearer tok-Zr81kQ0p"
+    client._tell_pause(0.0, 10.0)
+    client.close()
+    assert [record.getMessage() for record in caplog.records] == ["waiting 10 s: status 503: no room for Bearer ***"]

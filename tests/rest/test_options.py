@@ -27,8 +27,6 @@ def usable(use: str) -> list[Option]:
     return [option for option in TABLE if use in option.applies]
 
 
-
-
 def problems(raw: Mapping[str, Any]) -> tuple[str, ...]:
     """Every problem of a write; none is an empty tuple."""
     try:

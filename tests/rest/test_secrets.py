@@ -6,10 +6,17 @@ import base64
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
+import pyarrow.parquet as pq
+import pytest
+from tests.rest.test_connect import bare_python, connect_server
+
 from trunkline.testing import FaultServer
+
+__all__ = ["bare_python", "connect_server"]  # fixtures, asked for by their names
 
 PLANTED = {
     "password": "pass-Q7!x/zz 9",
@@ -18,40 +25,97 @@ PLANTED = {
     "secret": "cs-55Tz&!mm",
     "header": "hdr-9Wq_pp1",
 }
+BASIC = base64.b64encode(f"loader:{PLANTED['password']}".encode()).decode()
 
 
-def test_no_credential_stands_in_any_log_error_plan_event_log_or_file(
-    fault_server: FaultServer, tmp_path: Path
-) -> None:
+@pytest.fixture
+def echoing(fault_server: FaultServer) -> FaultServer:
+    """A server that says what it was sent, as servers do."""
     fault_server.oauth("/token", clients={"client": PLANTED["secret"]}, expires_in=600)
-    basic = base64.b64encode(f"loader:{PLANTED['password']}".encode()).decode()
     echoes = {
-        "basic": f"Basic {basic} or {PLANTED['password']}",
+        "basic": f"Basic {BASIC} or {PLANTED['password']}",
         "bearer": f"Bearer {PLANTED['token']}",
         "apiKey": f"k={quote(PLANTED['key'])} is {PLANTED['key']}",
         "oauth2": f"client:{PLANTED['secret']}",
         "headers": json.dumps({"X-Session": PLANTED["header"]}),
     }
     for kind, echo in echoes.items():
-        # Servers do this: they say what they were sent.
         fault_server.route(f"POST /echo/{kind}", [{"status": 422, "body": echo, "headers": {"X-Echo": echo[:40]}}])
         fault_server.route(f"POST /forbidden/{kind}", [{"status": 403, "body": echo}])
-    (tmp_path / "events").mkdir()
-    out = tmp_path / "output.txt"
-    with out.open("wb") as stream:
-        job = [sys.executable, str(Path(__file__).with_name("secrets_job.py"))]
-        arguments = [fault_server.url, fault_server.url + "/token", str(tmp_path), json.dumps(PLANTED)]
+    return fault_server
+
+
+@pytest.fixture(scope="module")
+def connect_events(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where a Connect server that is started after this writes its event log."""
+    folder = tmp_path_factory.mktemp("connect-events")
+    (folder / "spark-defaults.conf").write_text(
+        f"spark.eventLog.enabled true\nspark.eventLog.compress false\nspark.eventLog.dir {folder.as_uri()}\n"
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SPARK_CONF_DIR", str(folder))
+        yield folder
+
+
+def run_job(server: FaultServer, folder: Path, credentials: dict[str, str], *remote: str) -> str:
+    """What the job printed; its log and errors stand beside."""
+    job = [sys.executable, str(Path(__file__).with_name("secrets_job.py"))]
+    arguments = [server.url, server.url + "/token", str(folder), json.dumps(credentials), *remote]
+    with (folder / "output.txt").open("wb") as stream:
         done = subprocess.run([*job, *arguments], stdout=stream, stderr=subprocess.STDOUT, timeout=240, check=False)
-    text = out.read_text()
+    text = (folder / "output.txt").read_text()
     assert done.returncode == 0, text[-3000:]
-    sent = [exchange.headers for exchange in fault_server.ledger("/echo/bearer")]
-    assert any("tok-Zr81kQ0p" in headers.get("authorization", "") for headers in sent)
-    issued = fault_server.issued("/token")
+    sent = [exchange.headers for exchange in server.ledger("/echo/bearer")]
+    assert any(PLANTED["token"] in headers.get("authorization", "") for headers in sent)
+    return text
+
+
+def found_in(server: FaultServer, *folders: Path) -> set[tuple[str, str]]:
+    """Which secret stands in which file."""
+    issued = server.issued("/token")
     assert issued
-    forms = [*PLANTED.values(), *(quote(value, safe="") for value in PLANTED.values()), *issued]
-    forms += [basic]
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert any(path.is_relative_to(tmp_path / "events") for path in files)
-    assert any(path.suffix == ".parquet" for path in files)
-    found = {(path.name, form) for path in files for form in forms if form.encode() in path.read_bytes()}
-    assert found == set()
+    forms = [*PLANTED.values(), *(quote(value, safe="") for value in PLANTED.values()), *issued, BASIC]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    return {(path.name, form) for path in files for text in (readable(path),) for form in forms if form in text}
+
+
+def readable(path: Path) -> str:
+    """What stands in a file; in a Parquet file, of which the bytes are compressed, in its columns."""
+    if path.suffix == ".parquet":
+        return "\n".join(repr(row) for row in pq.ParquetFile(path).read().to_pylist())
+    return path.read_text(errors="replace")
+
+
+def holds_tasks(folder: Path) -> bool:
+    """Whether an event log can be read, and tells of the tasks of the writes."""
+    return any("SparkListenerTaskEnd" in readable(path) for path in folder.rglob("*") if path.is_file())
+
+
+def test_no_credential_stands_in_any_log_error_plan_event_log_or_file(echoing: FaultServer, tmp_path: Path) -> None:
+    """Also with the local variables of each frame printed in tracebacks."""
+    (tmp_path / "events").mkdir()
+    text = run_job(echoing, tmp_path, PLANTED)
+    assert [text.count(f"failed as meant: {what}") for what in ("broken rows", "broken door")] == [1, 1]
+    assert holds_tasks(tmp_path / "events")
+    assert "'outcome': 'rejected'" in "".join(readable(path) for path in tmp_path.rglob("*.parquet"))
+    assert found_in(echoing, tmp_path) == set()
+
+
+def test_no_credential_that_is_a_reference_stands_anywhere_over_spark_connect(
+    echoing: FaultServer,
+    connect_events: Path,
+    connect_server: str,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    kept = tmp_path_factory.mktemp("credentials")
+    for name, value in PLANTED.items():
+        (kept / name).write_text(value + "\n")
+    references = {name: f"file:{kept / name}" for name in PLANTED}
+    text = run_job(echoing, tmp_path, references, connect_server)
+    for what in ("broken rows", "broken door", "wrong option", "wrong column"):
+        assert text.count(f"failed as meant: {what}") == 1
+    logs = list(tmp_path_factory.getbasetemp().glob("connect*/server.log"))
+    assert logs
+    assert holds_tasks(connect_events)
+    assert found_in(echoing, tmp_path, connect_events, *(log.parent for log in logs)) == set()

@@ -6,17 +6,19 @@
 | `/ok` | 200 with `{"ok": true}`, at once |
 | `/limited` | 204, or 429 beyond 200 requests a second (a burst of 20 passes); no `Retry-After` |
 | `/busy` | 200 after 50 ms, or 503 when more than 8 requests are at work |
-| `/small` | 204, or 413 when `Content-Length` is over 1,024 bytes |
+| `/small` | 204, or 413 when the body is over 1,024 bytes |
 
 Any method will do. Shows: what a client costs by itself (nothing here is slower than the client), and how it gets on
-with a server that limits rate, concurrency or size. `answers()` counts what was sent to the last three.
+with a server that limits rate, concurrency or size. `answers()` counts what was sent to the last three, with the query
+as it was sent (`204 POST /limited?id=7`), and `bodies` gives what `/small` was sent.
 
-Cannot show: stored rows (bodies are thrown away), the size of a chunked body (`/small` reads none), answers that name
-a wait, the limits of two clients with different keys (the limits count all clients of 127.0.0.1 as one).
+Cannot show: stored rows (other bodies are thrown away), answers that name a wait, the limits of two clients with
+different keys (the limits count all clients of 127.0.0.1 as one).
 """
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -26,7 +28,8 @@ from tests.servers.process import Server, start
 PACKAGES = ("nginx-light",)
 
 # `return` and `echo` differ in when they answer. `return` does at once, before any limit is looked at, so `/limited`
-# gets its 204 through `try_files`, which comes after the limits; `echo_sleep` waits without holding a thread.
+# gets its 204 through `try_files`, which comes after the limits; `echo_sleep` waits without holding a thread. A body is
+# only read where it goes somewhere, so `/small` hands it on to `/empty` in order to log it.
 _CONFIGURATION = """\
 load_module {echo};
 daemon off;
@@ -39,7 +42,8 @@ events {{ worker_connections 4096; }}
 
 http {{
   access_log off;
-  log_format answers '$status $request_method $uri';
+  log_format answers '$status $request_method $request_uri';
+  log_format bodies escape=json '$status "$request_body"';
   default_type application/json;
   keepalive_requests 1000000;
   client_body_temp_path {folder}/body;
@@ -75,8 +79,10 @@ http {{
     }}
     location = /small {{
       access_log {folder}/access.log answers;
+      access_log {folder}/bodies.log bodies;
       client_max_body_size {max_body};
-      return 204;
+      client_body_buffer_size {max_body};
+      proxy_pass http://127.0.0.1:{port}/empty;
     }}
     location @empty {{ access_log {folder}/access.log answers; return 204; }}
   }}
@@ -122,3 +128,9 @@ def start_nginx(
         return [program, "-p", str(folder), "-e", "stderr", "-c", str(configuration)]
 
     return start("nginx", command)
+
+
+def bodies(server: Server) -> list[tuple[int, str]]:
+    """For each request to `/small` the status it was answered and its body ("" when refused, unread), in order."""
+    lines = (server.folder / "bodies.log").read_text(encoding="utf-8").splitlines()
+    return [(int(line[:3]), json.loads(line[4:])) for line in lines]

@@ -74,6 +74,7 @@ class Client:
         auth: Adds the credential to each try, fresh.
         headers: Sent with every request.
         idempotency_header: Name of the header that carries a request's key, None for none.
+        clean: Cuts credentials out of what is logged: a server may say in a refusal what it was sent.
         clock: A steady clock in seconds; tests pass their own.
 
     Attributes:
@@ -90,6 +91,7 @@ class Client:
         *,
         headers: Mapping[str, str],
         idempotency_header: str | None = None,
+        clean: Callable[[str], str] = str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.schedule = schedule
@@ -101,6 +103,7 @@ class Client:
         self._auth = auth
         self._static = Masked(headers)
         self._idempotency_header = idempotency_header
+        self._clean = clean
         self._clock = clock
         self._login: Mapping[str, str] | None = None
         self._base: dict[str, str] = self._static
@@ -249,7 +252,7 @@ class Client:
     def _tell_pause(self, now: float, wait: float) -> None:
         if now >= self._warn_at:
             self._warn_at = now + _WARN_EVERY
-            log.warning("waiting %.0f s: %s", wait, self.schedule.trouble or "the rate limit")
+            log.warning("waiting %.0f s: %s", wait, self._clean(self.schedule.trouble) or "the rate limit")
 
 
 def _with_query(url: str, query: Mapping[str, str]) -> str:

@@ -35,17 +35,20 @@ _ELSEWHERE = {"content-type": "contentType", "content-encoding": "compression"}
 
 REQUEST = (
     Option(
-        "url", URL, "Where requests go. `{column}`, or `{partition}` in a read, fills a path segment or a query value, encoded.",
+        "url", URL,
+        "Where requests go. `{column}`, or `{partition}` in a read, fills a path segment or a query value, encoded.",
         required=True, example="https://api.example.com/users/{id}", group="Request",
         known_as=("uri", "endpoint", "baseUrl", "host", "address", "rest.url"),
     ),
     Option(
-        "params", PARAMS, "Query parameters. A list repeats its name; `{column}` takes a row's value, `{partition}` a read's.",
+        "params", PARAMS,
+        "Query parameters. A list repeats its name; `{column}` takes a row's value, `{partition}` a read's.",
         example='{"source": "spark", "tag": ["a", "b"]}', group="Request",
         known_as=("query", "queryParams", "queryParameters", "parameters"),
     ),
     Option(
-        "headers", HEADERS, "Request headers. `{column}` and `{partition}` as in `params`. Credentials go into `secretHeaders`.",
+        "headers", HEADERS,
+        "Request headers. `{column}` and `{partition}` as in `params`. Credentials go into `secretHeaders`.",
         example='{"X-Source": "spark"}', group="Request",
         known_as=("header", "httpHeaders", "requestHeaders", "customHeaders"),
     ),

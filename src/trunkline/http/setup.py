@@ -15,6 +15,7 @@ from typing import Any
 from trunkline import __version__
 from trunkline.errors import OptionError
 from trunkline.http.auth import Auth
+from trunkline.http.cleaner import Cleaner
 from trunkline.http.client import Client
 from trunkline.http.concurrency import Concurrency
 from trunkline.http.oauth2 import Masked
@@ -56,7 +57,7 @@ def rules_of(options: Options, *, renewable: bool, reading: bool = False) -> Rul
 
 
 def schedule_of(options: Options, tasks: int = 1) -> Schedule:
-    """One task's plan by the options: its share of the rate is the rate divided by `rateLimitTasks`, else by `tasks`."""
+    """One task's plan by the options: its share of the rate is a part in `rateLimitTasks`, else in `tasks`."""
     rate = options["rateLimit"]
     concurrency = options["concurrency"]
     return Schedule(
@@ -97,6 +98,7 @@ def open_client(
         auth,
         headers=Masked(dict(headers.values())),
         idempotency_header=options.get("idempotency.header"),
+        clean=Cleaner(options, auth).clean,
     )
 
 

@@ -187,7 +187,9 @@ def refusal_kind(status: int, request: Request, rules: Rules) -> str:
 
 
 def _may_repeat(request: Request, rules: Rules) -> bool:
-    return rules.reading or request.method in IDEMPOTENT or not rules.at_most_once or request.idempotency_key is not None
+    if rules.reading or request.method in IDEMPOTENT:
+        return True
+    return not rules.at_most_once or request.idempotency_key is not None
 
 
 def _reason(exchange: Exchange, rules: Rules) -> str:

@@ -1,6 +1,6 @@
 """Any REST API as a Spark data source: `format("rest")`.
 
-    from trunkline.rest import preview, rejected, summary
+    from trunkline.rest import pending, preview, rejected, summary
 
 What is named here is loaded when it is used.
 """
@@ -12,12 +12,13 @@ from typing import Any
 
 _HOMES = {
     "RestDataSource": "trunkline.rest.source",
+    "pending": "trunkline.rest.owed",
     "preview": "trunkline.rest.review",
     "rejected": "trunkline.rest.review",
     "summary": "trunkline.rest.review",
     "Verdict": "trunkline.http.verdict",
 }
-__all__ = ["RestDataSource", "Verdict", "preview", "rejected", "summary"]
+__all__ = ["RestDataSource", "Verdict", "pending", "preview", "rejected", "summary"]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from trunkline.errors import AuthError, ResponseLogError, UnavailableError
 from trunkline.http.auth import Auth
+from trunkline.http.cleaner import Cleaner
 from trunkline.http.client import Client
 from trunkline.http.message import Fault, Outcome, Request, origin
 from trunkline.http.prefetch import Prefetched
@@ -28,7 +29,7 @@ from trunkline.options import Options
 from trunkline.responses import Location, ResponseLog, Task, locate
 from trunkline.rest.door import Door
 from trunkline.rest.identity import Identities
-from trunkline.rest.journal import Cleaner, Journal
+from trunkline.rest.journal import Journal
 from trunkline.rest.report import Failure, Report
 from trunkline.rest.results import ResultReader, ResultsError, RowResult
 from trunkline.rest.rows import Chunk, RequestBuilder, Sent

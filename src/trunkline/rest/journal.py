@@ -9,36 +9,17 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from trunkline.credentials import Redactor
+from trunkline.http.cleaner import Cleaner
 from trunkline.http.message import Outcome, Request, loggable_headers
 from trunkline.responses import Record, ResponseLog, Task
 from trunkline.values import JsonOptions, encode
 
 if TYPE_CHECKING:
-    from trunkline.http.auth import Auth
     from trunkline.options import Options
     from trunkline.rest.rows import Chunk
 
 # How a row is kept: complete, so that `rejected()` can give it back with its types.
 _WHOLE_ROW = JsonOptions(non_finite="null", decimals="string")
-
-
-class Cleaner:
-    """Cuts every known secret out of a text: those of the options and the tokens that were fetched with them."""
-
-    def __init__(self, options: Options, auth: Auth) -> None:
-        self._options = options
-        self._auth = auth
-        self._known = -1
-        self._redactor = Redactor(())
-
-    def clean(self, text: str) -> str:
-        """The text, fit to be shown."""
-        secrets = self._auth.secrets()
-        if len(secrets) != self._known:
-            self._known = len(secrets)
-            self._redactor = Redactor([*self._options.secrets(), *secrets])
-        return self._redactor.clean(text)
 
 
 class Journal:

@@ -21,11 +21,11 @@ from typing import Any
 
 from trunkline.errors import AuthError, RejectedError, ResponseError, TrunklineError, UnavailableError
 from trunkline.http.auth import Auth
+from trunkline.http.cleaner import Cleaner
 from trunkline.http.client import Client
 from trunkline.http.message import Exchange, Outcome, Request
 from trunkline.http.setup import open_client
 from trunkline.options import Options
-from trunkline.rest.journal import Cleaner
 from trunkline.rest.page_request import PageRequests, Target, shown_query
 from trunkline.rest.paging import Answer, Ask, Walk
 from trunkline.values.envelope import Envelope, open_envelope

@@ -133,7 +133,9 @@ READ = (
         example="id", group="Pages", applies=READS,
     ),
     Option(
-        "page.nextField", TEXT, "Where an answer holds the next cursor or URL; for `headerCursor`, the header's name.",
+        "page.nextField", TEXT,
+        "Where an answer holds the next cursor or URL: a path, or `header:Next-Page` for a URL; for `headerCursor`, "
+        "the header's name.",
         example="paging.next", group="Pages", applies=READS,
         known_as=("cursorPath", "nextPath", "nextPageToken", "nextCursorPath"),
     ),

@@ -75,7 +75,7 @@ def format_rule(options: Options) -> Iterator[str]:
     kind = options["format"]
     if kind != "json":
         for name in ("records", "page.nextField", "page.totalField", "page.hasMoreField"):
-            in_header = name == "page.totalField" and (options[name] or "").lower().startswith("header:")
+            in_header = name != "records" and (options[name] or "").lower().startswith("header:")
             in_header = in_header or (name == "page.nextField" and options["pagination"] in {"headerCursor", "link"})
             if options.given(name) and not in_header:
                 yield f"{name} is for JSON answers, not for format={kind}"

@@ -18,6 +18,7 @@ from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 from trunkline.errors import OptionError
 from trunkline.http.setup import load_door, settings_of
 from trunkline.options import Options
+from trunkline.rest.literals import warn_of_literals
 from trunkline.rest.options import read_options
 from trunkline.rest.pages import Connection, Pages
 from trunkline.rest.reading import ReadPlan, read_slices, requests_of, walk_of
@@ -56,6 +57,7 @@ class RestReader:
     """
 
     def __init__(self, options: Options, schema: StructType) -> None:
+        warn_of_literals(options)
         parsed = options.resolved()
         check_schema(schema, parsed)
         check_on_driver(parsed)

@@ -33,6 +33,7 @@ from trunkline.http.setup import load_door, settings_of
 from trunkline.options import Options
 from trunkline.responses import Task, locate, prepare_folder, write_summary
 from trunkline.rest.delivery import Delivery, WritePlan
+from trunkline.rest.literals import warn_of_literals
 from trunkline.rest.options import write_options
 from trunkline.rest.report import Report, conclude, summary_of, tell, total
 from trunkline.rest.rows import RequestBuilder
@@ -67,6 +68,7 @@ class RestWriter:
 
     def __init__(self, options: Mapping[str, str], schema: StructType) -> None:
         parsed = write_options(options).resolved()
+        warn_of_literals(parsed)
         _check_schema(schema, parsed)
         builder = RequestBuilder(parsed, schema.fieldNames())
         _check_on_driver(parsed)

@@ -127,3 +127,13 @@ def test_options_that_say_too_little_are_refused(options: dict[str, Any], messag
 def test_a_start_is_the_url_of_the_first_page(style: dict[str, Any]) -> None:
     """How many rows lie before it is not known, so no total is held against it."""
     assert paging_of(style).first(NEXT) == Ask(url=NEXT, rows=None)
+
+
+@pytest.mark.parametrize("name", ["header:Next-Page", "HEADER: next-page"])
+def test_a_url_may_stand_in_a_header_of_its_own(name: str) -> None:
+    """It ends where the header is absent."""
+    paging = paging_of({"pagination": "nextUrl", "page.nextField": name})
+    following = paging.next(paging.first(), answer([{"id": 1}], None, {"Next-Page": NEXT}))
+    assert following is not None
+    assert following.url == NEXT
+    assert paging.next(following, answer([{"id": 2}], None, {})) is None

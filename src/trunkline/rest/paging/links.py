@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from trunkline.errors import ResponseError
 from trunkline.rest.paging.ask import Answer, Ask, Place, header, shown
 from trunkline.rest.paging.cursors import ended, in_document
-from trunkline.rest.paging.stop import Stop
+from trunkline.rest.paging.stop import HEADER, Stop
 from trunkline.rest.paths import MISSING
 
 _TARGET = re.compile(r"<([^<>]*)>")
@@ -68,12 +68,13 @@ class NextUrlPaging:
         GET /rows              {"value": [ ... ], "@odata.nextLink": "https://api.example.com/rows?$skiptoken=9"}
         GET /rows              {"data": [ ... ], "links": {"next": {"href": "/rows?page=2"}}}
         GET /rows?page=2       {"data": [ ... ], "links": {"next": null}}
+        GET /rows              [ ... ]        and the header Next-Page: https://api.example.com/rows?_token=9
 
     It ends where the URL is absent, null, false or "", or where has-more says so. An empty page with a URL goes on.
 
     Attributes:
         place: Where the size goes on the first page; the URLs carry it on.
-        field: Dotted path of the URL, or of an object whose `href` it is.
+        field: Dotted path of the URL, or of an object whose `href` it is; or `header:` and the name of a header.
         stop: When else it ends.
         size: Rows to ask for; None: the server decides.
     """
@@ -95,7 +96,10 @@ class NextUrlPaging:
                 none, or names it elsewhere.
         """
         last = self.stop.says(ask, answer)
-        found = in_document(self.field, answer)
+        if self.field.lower().startswith(HEADER):
+            found = header(answer.headers, self.field[len(HEADER) :].strip())
+        else:
+            found = in_document(self.field, answer)
         missing = found is MISSING
         url = found.get("href") if isinstance(found, dict) else found
         if missing or url is None or url is False or url == "":

@@ -16,7 +16,7 @@ from trunkline.errors import OptionError, ResponseError
 from trunkline.rest.paging.ask import Answer, Ask, header, shown
 from trunkline.rest.paths import at
 
-_HEADER = "header:"
+HEADER = "header:"
 _FLAGS = {"true": True, "false": False, "1": True, "0": False, "": False}
 
 
@@ -96,8 +96,8 @@ def total_of(answer: Answer, field: str) -> int | None:
     Raises:
         ResponseError: What stands there is no number.
     """
-    if field.lower().startswith(_HEADER):
-        value: Any = header(answer.headers, field[len(_HEADER) :].strip())
+    if field.lower().startswith(HEADER):
+        value: Any = header(answer.headers, field[len(HEADER) :].strip())
         value = None if value is None else value.rpartition("/")[2].strip()
         if value in (None, "", "*"):
             return None

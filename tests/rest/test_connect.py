@@ -1,4 +1,4 @@
-"""Writing over Spark Connect, to a server whose Python has never heard of Trunkline."""
+"""Writing and reading over Spark Connect, to a server whose Python has never heard of Trunkline."""
 
 from __future__ import annotations
 
@@ -79,6 +79,7 @@ def test_batches_streams_and_refusals_work_without_an_install_on_the_server(
 ) -> None:
     for path in ("/batch", "/stream"):
         fault_server.route(f"POST {path}", [{"status": 201}], store=True)
+    fault_server.dataset("GET /items", count=50, size=7, total=True)
     fault_server.route("POST /refused", [{"status": 422, "body": "name is taken"}])
     job = [
         sys.executable,
@@ -92,6 +93,6 @@ def test_batches_streams_and_refusals_work_without_an_install_on_the_server(
     told = json.loads(done.stdout.splitlines()[-1])
     for path in ("/batch", "/stream"):
         assert sorted(row["id"] for row in fault_server.stored(path)) == list(range(100))
-    assert told["logged"] == 100
+    assert (told["logged"], told["read"], told["followed"]) == (100, list(range(50)), list(range(50)))
     assert "RejectedError: POST" in told["refused"]
     assert "name is taken" in told["refused"]
