@@ -91,7 +91,7 @@ def _find(raw: bytes) -> Envelope:
     fields = _OBJECT.decode(raw)
     candidates = [name for name, value in fields.items() if _may_be_records(bytes(value))]
     if len(candidates) == 1:
-        return _within(raw, candidates, candidates[0])
+        return _within(raw, candidates[0], candidates[0])
     if not candidates:
         candidates = [path for name, value in fields.items() for path in _deeper(bytes(value), name)]
     if not candidates:
@@ -121,54 +121,46 @@ def _deeper(raw: bytes, path: str) -> Iterator[str]:
 
 
 def _at(raw: bytes, path: str) -> Envelope:
-    optional = path.endswith("?")
     bare = path.removesuffix("?")
     if bare != "$":
-        steps = _steps(raw, bare, optional=optional)
-        return _within(raw, steps, path)
+        return _within(raw, bare, path)
     if raw[:1] == b"{":
         return _envelope(msgspec.json.decode(raw), raw, path)
     return _envelope(None, raw, path)
 
 
-def _steps(raw: bytes, path: str, *, optional: bool) -> list[str]:
-    """The names that lead to the records; shorter than the path where an optional part is missing."""
+def _within(raw: bytes, bare: str, path: str) -> Envelope:
+    """The records at the end of a path through objects, each looked through once, and the answer without them."""
+    optional = path != bare
+    document: dict[str, Any] = {}
+    around, rest = document, bare
     steps: list[str] = []
-    rest = path
-    while True:
+    while rest:
         if raw[:1] != b"{":
             if optional and raw == b"null":
-                return steps
+                break
             _RAW.decode(raw)
             there = ".".join(steps) or "its top"
-            raise ResponseError(f'no records at records="{path}": the answer holds no object at {there}: {head(raw)}')
+            raise ResponseError(f'no records at records="{bare}": the answer holds no object at {there}: {head(raw)}')
         fields = _OBJECT.decode(raw)
         name, _, after = (rest, "", "") if rest in fields else rest.partition(".")
-        if name not in fields:
+        found = fields.pop(name, None)
+        around |= {other: msgspec.json.decode(value) for other, value in fields.items()}
+        if found is None:
             if optional:
-                return [*steps, rest]
+                raw = b"null"
+                break
             there = f" at {'.'.join(steps)}" if steps else ""
             names = ", ".join(list(fields)[:20]) or "no fields"
             raise ResponseError(
-                f'no records at records="{path}": the answer holds{there}: {names}; name the right one, or write '
-                f'"{path}?" if it may be missing'
+                f'no records at records="{bare}": the answer holds{there}: {names}; name the right one, or write '
+                f'"{bare}?" if it may be missing'
             )
         steps.append(name)
-        raw, rest = bytes(fields[name]), after
-        if not rest:
-            return steps
-
-
-def _within(raw: bytes, steps: list[str], path: str) -> Envelope:
-    """The records at the end of `steps` through objects, and the answer without them."""
-    document: dict[str, Any] = {}
-    around = document
-    for i, step in enumerate(steps):
-        fields = _OBJECT.decode(raw) if raw[:1] == b"{" else {}
-        around |= {name: None if name == step else msgspec.json.decode(value) for name, value in fields.items()}
-        raw = bytes(fields[step]) if step in fields else b"null"
-        if i < len(steps) - 1 and raw[:1] == b"{":
-            around[step] = around = {}
+        raw, rest = bytes(found), after
+        inner: dict[str, Any] | None = {} if rest and raw[:1] == b"{" else None
+        around[name] = inner
+        around = around if inner is None else inner
     return _envelope(document, raw, path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from trunkline.errors import ResponseError
 from trunkline.rest.paging.ask import Answer, Ask, Place, header, shown
@@ -97,7 +98,7 @@ class NextUrlPaging:
         """
         last = self.stop.says(ask, answer)
         if self.field.lower().startswith(HEADER):
-            found = header(answer.headers, self.field[len(HEADER) :].strip())
+            found: Any = header(answer.headers, self.field[len(HEADER) :].strip())
         else:
             found = in_document(self.field, answer)
         missing = found is MISSING
