@@ -57,6 +57,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"url": "https://h/{id}"}, "url has a place for id, but reading has no rows to fill it from: only {partition}"),
     ({"url": "https://h/{partition}"}, "url has a place for {partition}, which partition.values fills: give it"),
     ({"requestBody": {"a": 1}}, "requestBody needs method=POST"),
+    ({"contentType": "text/json"}, "contentType does nothing without method=POST: there is no body"),
     ({"page.in": "body", "pagination": "page"}, "page.in=body needs method=POST"),
     ({"format": "csv", "records": "items", "pagination": "none"}, "records is for JSON answers, not for format=csv"),
     ({"csv.header": "false"}, "csv.header does nothing with format=json"),

@@ -433,3 +433,13 @@ def test_a_rate_is_shared_by_the_tasks_of_a_read(read: Read, fault_server: Fault
         numPartitions=2, rateLimit="40/s",
     )  # fmt: skip
     assert ids(df) == list(range(40))
+
+
+def test_a_body_is_of_the_type_that_is_said(read: Read, fault_server: FaultServer) -> None:
+    """JSON, or what the API calls it."""
+    fault_server.dataset("POST /items", count=3, paging="none")
+    said = {"schema": ROW, "pagination": "none", "method": "POST", "requestBody": '{"q": "all"}'}
+    read(**said).collect()
+    read(**said, contentType="application/x-amz-json-1.1").collect()
+    seen = [(entry.headers["content-type"], entry.body) for entry in fault_server.ledger("POST /items")]
+    assert seen == [("application/json", b'{"q":"all"}'), ("application/x-amz-json-1.1", b'{"q":"all"}')]

@@ -12,7 +12,8 @@ List this module in `tests/conftest.py`, then name a server as an argument of a 
 A test is skipped, with the reason, where its server cannot be installed. `TRUNKLINE_SERVERS_REQUIRED=1` makes that an
 error: for CI, where a skip would hide that nothing was tested. A server that is installed and does not start is always
 an error. Tests share the servers, so each makes what it writes to: `kinto.new_collection()`. A test that needs other
-limits or another token lifetime starts a server of its own: `start_nginx(rate=20)`, `start_oidc(ttl=2)`.
+limits, another token lifetime or rows of its own starts its own server: `start_nginx(rate=20)`, `start_oidc(ttl=2)`,
+`start_json_server({"items": [...]})`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import pytest
 from tests.servers.gate import start_gate
 from tests.servers.install import UnavailableError
 from tests.servers.kinto import Kinto, start_kinto
+from tests.servers.moto import start_moto
 from tests.servers.nginx import start_nginx
 from tests.servers.oidc import Oidc, start_oidc
 from tests.servers.process import Server
@@ -54,6 +56,12 @@ def guarded_kinto(kinto: Kinto, oidc: Oidc) -> Iterator[Kinto]:
 def nginx() -> Iterator[Server]:
     """A fast server with limits on rate, concurrency and size."""
     yield from _served(start_nginx)
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Server]:
+    """AWS services in memory."""
+    yield from _served(start_moto)
 
 
 def _served(start: Callable[[], S]) -> Iterator[S]:

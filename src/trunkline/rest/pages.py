@@ -86,7 +86,7 @@ class Connection:
         accept = {"json": "application/json", "ndjson": "application/x-ndjson, application/json", "csv": "text/csv"}
         headers = {"Accept": accept.get(options["format"], "*/*")}
         if options["method"] != "GET":
-            headers["Content-Type"] = "application/json"
+            headers["Content-Type"] = options["contentType"] or "application/json"
         self._client = open_client(options, self._auth, headers, reading=True, tasks=tasks)
         self._stranger: Client | None = None
 

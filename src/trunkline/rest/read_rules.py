@@ -53,6 +53,8 @@ def request_rule(options: Options) -> Iterator[str]:
     """A body goes with POST."""
     if options.given("requestBody") and options["method"] != "POST":
         yield "requestBody needs method=POST"
+    if options.given("contentType") and options["method"] != "POST":
+        yield "contentType does nothing without method=POST: there is no body"
     if options["page.in"] == "body" and options["method"] != "POST":
         yield "page.in=body needs method=POST"
 

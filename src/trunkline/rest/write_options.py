@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from trunkline.http.kinds import COLUMN, HEADER
 from trunkline.kinds import BOOLEAN, CHOICE, FLUSH, INTEGER, NAMES, SIZE, TEXT, Kind, json_object
-from trunkline.options import Option, Options
+from trunkline.options import USES, Option, Options
 
 # Where the rows go in `batch.envelope`.
 ROWS = "{rows}"
@@ -77,8 +77,9 @@ WRITE = (
         known_as=("timestampFormat", "dateFormat"),
     ),
     Option(
-        "contentType", TEXT, "The `Content-Type`. Default: what `body.type` and `batch.format` make.",
-        example="application/vnd.api+json", group="Body", applies=WRITES, known_as=("mediaType",),
+        "contentType", TEXT,
+        "The `Content-Type` of bodies. Default: what `body.type` and `batch.format` make; JSON for a read by POST.",
+        example="application/vnd.api+json", group="Body", applies=USES, known_as=("mediaType",),
     ),
     Option(
         "compression", CHOICE, "How bodies are compressed.", "none", choices=("none", "gzip"), group="Body",
