@@ -8,6 +8,9 @@
         assert server.count("POST /rows") == 3
         assert server.stored("/rows") == [{"id": 1}]
 
+`WriterContract`, `ReaderContract` and `StreamReaderContract` are test classes for any Python data source to inherit;
+each says in its module how. The `Spark...` ones hold the same tests and those that need a session.
+
 In pytest: `pytest_plugins = ["trunkline.testing.plugin"]` gives the fixture `fault_server`.
 Names load on first use, so importing this package costs nothing.
 """
@@ -19,11 +22,35 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trunkline.testing.ledger import Exchange as Exchange
+    from trunkline.testing.reader_contract import ReaderContract as ReaderContract
     from trunkline.testing.server import FaultServer as FaultServer
+    from trunkline.testing.spark_reader_contract import SparkReaderContract as SparkReaderContract
+    from trunkline.testing.spark_reader_contract import SparkStreamReaderContract as SparkStreamReaderContract
+    from trunkline.testing.spark_writer_contract import SparkWriterContract as SparkWriterContract
+    from trunkline.testing.stream_reader_contract import StreamReaderContract as StreamReaderContract
+    from trunkline.testing.writer_contract import WriterContract as WriterContract
 
-_HOMES = {"Exchange": "trunkline.testing.ledger", "FaultServer": "trunkline.testing.server"}
+_HOMES = {
+    "Exchange": "trunkline.testing.ledger",
+    "FaultServer": "trunkline.testing.server",
+    "ReaderContract": "trunkline.testing.reader_contract",
+    "SparkReaderContract": "trunkline.testing.spark_reader_contract",
+    "SparkStreamReaderContract": "trunkline.testing.spark_reader_contract",
+    "SparkWriterContract": "trunkline.testing.spark_writer_contract",
+    "StreamReaderContract": "trunkline.testing.stream_reader_contract",
+    "WriterContract": "trunkline.testing.writer_contract",
+}
 
-__all__ = ["Exchange", "FaultServer"]
+__all__ = [
+    "Exchange",
+    "FaultServer",
+    "ReaderContract",
+    "SparkReaderContract",
+    "SparkStreamReaderContract",
+    "SparkWriterContract",
+    "StreamReaderContract",
+    "WriterContract",
+]
 
 
 def __getattr__(name: str) -> Any:
