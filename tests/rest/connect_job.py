@@ -40,7 +40,7 @@ feed = (
     spark.readStream.format("rest").schema("id LONG, name STRING").option("pagination", "offset").load(url + "/items")
 )
 follow = (
-    rows.writeStream.format("parquet")
+    feed.writeStream.format("parquet")
     .option("path", str(folder / "out"))
     .option("checkpointLocation", str(folder / "feed"))
     .trigger(availableNow=True)

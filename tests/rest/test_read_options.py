@@ -85,6 +85,9 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
      "lowerBound must be below upperBound"),
     ({"lowerBound": "2026-01-01", "upperBound": "1767225600", "partition.lowerParam": "a", "partition.upperParam": "b"},
      "lowerBound and upperBound are written in different ways: write both in the same"),
+    ({"lowerBound": "2026-01-01", "upperBound": "2026-01-02", "partition.lowerParam": "a", "partition.upperParam": "b",
+      "partition.upper": "inclusive"},
+     "partitionColumn is missing: with partition.upper=inclusive, two windows are given the rows between them"),
     ({"partition.values": "a,a", "partition.param": "p"},
      ("partition.values: holds a value twice: its rows would be "
       "read twice")),

@@ -239,6 +239,13 @@ PARALLEL: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
          "partition__lowerParam": "from", "partition__upperParam": "to", "numPartitions": 4, "partitionColumn": "at"},
         4,
     ),
+    "times with an inclusive end": (
+        {"size": 10, "filters": {"from": ["at", "ge"], "to": ["at", "le"]}},
+        {"pagination": "offset", "lowerBound": "2026-01-01T00:00:00Z", "upperBound": "2026-01-01T00:02:00Z",
+         "partition__lowerParam": "from", "partition__upperParam": "to", "numPartitions": 3, "partitionColumn": "at",
+         "partition__upper": "inclusive"},
+        3,
+    ),
     "times that are refused until they are small": (
         {"size": 10, "filters": {"from": ["at", "ge"], "to": ["at", "lt"]}, "max_range_rows": 11},
         {"pagination": "offset", "lowerBound": "2026-01-01T00:00:00Z", "upperBound": "2026-01-01T00:02:00Z",

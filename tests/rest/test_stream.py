@@ -129,6 +129,16 @@ def test_batches_hold_no_more_rows_than_asked(
     assert (sizes, ids_in(spark, tmp_path)) == ([20, 20, 10], list(range(50)))
 
 
+@pytest.mark.parametrize("said", [BY_ID, {"pagination": "offset"}], ids=["number", "pages"])
+def test_batches_hold_no_more_pages_than_asked(
+    said: dict[str, str], stream: Stream, spark: SparkSession, fault_server: FaultServer, tmp_path: Path
+) -> None:
+    """`maxPagesPerTrigger`: one page each, to the end."""
+    fault_server.dataset("GET /items", count=20, size=7, paging="lastRecord" if said is BY_ID else "offset")
+    run_to_end(stream(**said, maxPagesPerTrigger=1), tmp_path)
+    assert ids_in(spark, tmp_path) == list(range(20))
+
+
 def test_an_idle_stream_leaves_the_api_in_peace(stream: Stream, fault_server: FaultServer, tmp_path: Path) -> None:
     """Spark asks a hundred times a second; the server is asked once in `pollInterval`."""
     fault_server.dataset("GET /items", count=5, filters=FILTERS)

@@ -18,12 +18,15 @@ from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner
 from trunkline.http.client import Client
 from trunkline.http.concurrency import Concurrency
+from trunkline.http.message import origin
 from trunkline.http.oauth2 import Masked
 from trunkline.http.pacing import RateLimit
 from trunkline.http.schedule import Schedule
 from trunkline.http.transport import AiohttpTransport, Settings
 from trunkline.http.verdict import Rules
 from trunkline.options import Options
+
+_RATES: dict[tuple[str, object, int], RateLimit] = {}
 
 
 def settings_of(options: Options) -> Settings:
@@ -56,13 +59,21 @@ def rules_of(options: Options, *, renewable: bool, reading: bool = False) -> Rul
     )
 
 
-def schedule_of(options: Options, tasks: int = 1) -> Schedule:
-    """One task's plan by the options: its share of the rate is a part in `rateLimitTasks`, else in `tasks`."""
-    rate = options["rateLimit"]
+def schedule_of(options: Options, tasks: int = 1, rate: RateLimit | None = None) -> Schedule:
+    """One task's plan by the options: its share of the rate is a part in `rateLimitTasks`, else in `tasks`.
+
+    Args:
+        options: Of the call.
+        tasks: Among how many tasks the rate is shared.
+        rate: Counts on from earlier requests, instead of a new one.
+    """
+    windows = options["rateLimit"]
+    if windows and rate is None:
+        rate = RateLimit(windows, 1 / (options["rateLimitTasks"] or tasks))
     concurrency = options["concurrency"]
     return Schedule(
         Concurrency(concurrency if isinstance(concurrency, int) else None),
-        rate=RateLimit(rate, 1 / (options["rateLimitTasks"] or tasks)) if rate else None,
+        rate=rate,
         max_attempts=options["retry.maxAttempts"],
         max_delay=options["retry.maxDelay"],
         deadline=options["deadline"],
@@ -93,13 +104,24 @@ def open_client(
     headers = Masked({name.lower(): (name, value) for group in groups for name, value in group.items()})
     return Client(
         AiohttpTransport(settings_of(options)),
-        schedule_of(options, tasks),
+        schedule_of(options, tasks, _counted_on(options, tasks) if reading else None),
         rules,
         auth,
         headers=Masked(dict(headers.values())),
         idempotency_header=options.get("idempotency.header"),
         clean=Cleaner(options, auth).clean,
     )
+
+
+def _counted_on(options: Options, tasks: int) -> RateLimit | None:
+    """The rate limit that this process has counted by so far: a stream opens a client for each poll and each batch."""
+    windows = options["rateLimit"]
+    if not windows:
+        return None
+    key = (origin(options["url"]), windows, options["rateLimitTasks"] or tasks)
+    if key not in _RATES:
+        _RATES[key] = RateLimit(windows, 1 / key[2])
+    return _RATES[key]
 
 
 def load_door(options: Options, name: str) -> Callable[..., Any] | None:

@@ -29,6 +29,9 @@ from trunkline.rest.reading import PageDecoder, ReadPlan
 from trunkline.rest.spool import Spool
 from trunkline.values import row_digests
 
+# The driver asks while a task reads.
+_TASKS = 2
+
 
 @dataclass(frozen=True)
 class FieldSource:
@@ -54,7 +57,7 @@ class FieldSource:
         cap = place.cap(time.time_ns() // 1000)
         if cap is not None and low is not None and cap <= low:
             return None
-        connection = Connection(self.plan.options, 1)
+        connection = Connection(self.plan.options, _TASKS)
         try:
             found = field_frontier(self.plan, connection, place, low, cap, most)
         finally:
@@ -144,7 +147,7 @@ class PageSource:
 
     def frontier(self, start: Offset, most: int | None) -> Frontier | None:
         """Where the batch after `start` ends."""
-        connection = Connection(self.plan.options, 1)
+        connection = Connection(self.plan.options, _TASKS)
         position = _page_position(start)
         try:
             found = page_frontier(self.plan, connection, position, most)
@@ -222,7 +225,7 @@ class Known:
 
 def _read_ahead(options: Options, walk: Walk, requests: PageRequests) -> Iterator[Page]:
     def pages() -> Iterator[Page]:
-        connection = Connection(options, 1)
+        connection = Connection(options, _TASKS)
         try:
             yield from Pages(connection, walk, requests)
         finally:

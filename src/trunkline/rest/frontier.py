@@ -105,7 +105,7 @@ def page_frontier(plan: ReadPlan, connection: Connection, start: PagePosition, m
     pages_most = options["maxPagesPerTrigger"]
     walk = Walk(paging_of(options), max_pages=options["maxPages"], first=start.ask)
     requests = PageRequests(options)
-    end, rows = start, -start.skip
+    end, rows, walked = start, -start.skip, 0
     for number, page in enumerate(Pages(connection, walk, requests), 1):
         count, ask = page.count, page.ask
         if ask.url is not None:
@@ -118,10 +118,12 @@ def page_frontier(plan: ReadPlan, connection: Connection, start: PagePosition, m
             )
         if count:
             rows += count
+            # The page at which the stream stands is walked only if it has grown.
+            walked += number > 1 or count > start.skip
             end = PagePosition(ask, count)
             if most is not None and rows > most:
                 return Frontier(PagePosition(ask, count - (rows - most)), more=True)
-        if pages_most is not None and number >= pages_most and walk.ask is not None:
+        if walked == pages_most and walk.ask is not None:
             return Frontier(end, more=True)
     return Frontier(end, more=False)
 

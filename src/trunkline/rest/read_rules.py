@@ -179,6 +179,8 @@ def _window_problems(options: Options, kind: str) -> Iterator[str]:
         yield "partitionColumn is missing: with one parameter only, it tells which rows belong to a window"
     if options.given("partition.upper") and not options.given("partition.upperParam"):
         yield "partition.upper does nothing without partition.upperParam"
+    if kind == "time" and options["partition.upper"] == "inclusive" and not options.given("partitionColumn"):
+        yield "partitionColumn is missing: with partition.upper=inclusive, two windows are given the rows between them"
     if kind == "id" and options.given("partition.minWindow"):
         yield "partition.minWindow is for partition.by=time"
     bounds = []

@@ -127,22 +127,25 @@ def read_slices(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterat
         if prefetched is not None:
             prefetched.close()
         if decoder.malformed:
-            log.warning("%d records did not fit the schema (mode=%s)", decoder.malformed, plan.options["mode"])
+            fate = "left out" if plan.options["mode"] == "DROPMALFORMED" else "kept as text"
+            log.warning("records that did not fit the schema and were %s: %d", fate, decoder.malformed)
 
 
 def within(batch: pa.RecordBatch, column: str | None, low: Bound | None, high: Bound | None) -> pa.RecordBatch:
     """The rows of a window: those outside of it belong to a neighbour, who reads them too."""
-    if column is None or (low is None and high is None):
+    if column is None:
         return batch
     values = batch.column(column)
+    if values.null_count:
+        raise ResponseError(f"partitionColumn {column} is null in {values.null_count} records: no window owns them")
+    if low is None and high is None:
+        return batch
     inside = None
     if low is not None:
         inside = pc.greater_equal(values, _scalar(low, values.type))
     if high is not None:
         below = pc.less(values, _scalar(high, values.type))
         inside = below if inside is None else pc.and_(inside, below)
-    if values.null_count:
-        raise ResponseError(f"partitionColumn {column} is null in {values.null_count} records: no window owns them")
     return batch.filter(inside)
 
 

@@ -41,7 +41,9 @@ class Slice:
         if self.low is not None and options["partition.lowerParam"]:
             found.append((options["partition.lowerParam"], self.low.text))
         if self.high is not None and options["partition.upperParam"]:
-            high = self.high.before() if options["partition.upper"] == "inclusive" else self.high
+            # Between two ids there is nothing; between two times there always is, so rows are trimmed instead.
+            before = options["partition.upper"] == "inclusive" and self.high.spelling == "id"
+            high = self.high.before() if before else self.high
             found.append((options["partition.upperParam"], high.text))
         if self.value is not None and options["partition.param"]:
             found.append((options["partition.param"], self.value))

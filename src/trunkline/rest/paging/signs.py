@@ -116,7 +116,7 @@ def more_elsewhere(answer: Answer) -> str | None:
     A token of the kind that stands on every page (`endCursor`) is no sign, nor is a total.
     """
     for field in fields(answer.document):
-        if (field.name in URLS and is_url(field.value)) or (field.name in TOKENS and is_token(field.value)):
+        if (field.name in URLS or field.name in TOKENS) and is_token(field.value):
             return f"{field.path} names a next page"
         if field.name in MORE and field.value is True:
             return f"{field.path} is true"
