@@ -24,6 +24,7 @@ from trunkline.rest.page_request import PageRequests
 from trunkline.rest.pages import Connection, Page, Pages
 from trunkline.rest.paging import OffsetPaging, PagePaging, Walk, paging_of
 from trunkline.rest.slices import Slice
+from trunkline.values.envelope import Envelope
 from trunkline.values.from_json import JsonDecoder
 from trunkline.values.from_text import CsvDecoder, binary_batch, text_batch
 from trunkline.values.modes import ReadOptions
@@ -57,6 +58,7 @@ class PageDecoder:
     def __init__(self, plan: ReadPlan) -> None:
         self._schema = plan.schema
         self._format: str = plan.options["format"]
+        self._guessed = plan.options["records"] is None
         options = record_options(plan.options, plan.schema.names)
         self._json = JsonDecoder(plan.schema, options) if self._format in {"json", "ndjson"} else None
         self._csv = CsvDecoder(plan.schema, options) if self._format == "csv" else None
@@ -73,11 +75,23 @@ class PageDecoder:
         Raises:
             ResponseError: A record does not fit, with `mode=FAILFAST`.
         """
+        if self._guessed and page.envelope is not None:
+            self._check_single(page.envelope)
         if self._json is not None:
             return self._json.lines(page.body) if page.envelope is None else self._json.array(page.envelope.records)
         if self._csv is not None:
             return self._csv.batch(page.body)
         return (text_batch if self._format == "text" else binary_batch)(page.body, self._schema)
+
+    def _check_single(self, envelope: Envelope) -> None:
+        """An answer without any list is taken for one record; not if it has nothing of one, as `{"error": ...}`."""
+        document = envelope.document
+        if envelope.path == "$" and isinstance(document, dict) and not set(document) & set(self._schema.names):
+            raise ResponseError(
+                f"the answer holds no list of records and none of the columns {', '.join(self._schema.names[:5])}: it "
+                f"holds {', '.join(list(document)[:5]) or 'nothing'}; where the records are further down, name them in "
+                "records"
+            )
 
 
 def record_options(options: Options, columns: list[str]) -> ReadOptions:
