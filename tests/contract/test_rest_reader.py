@@ -41,6 +41,7 @@ class TestRestReader(RestApi, SparkReaderContract):
     served: Mapping[str, Any] = {"paging": "nextUrl"}
 
 
+@pytest.mark.slow
 class TestRestReaderInParts(RestApi, ReaderContract):
     """Three tasks, each with its share of the pages."""
 

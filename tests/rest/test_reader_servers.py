@@ -274,6 +274,7 @@ def test_a_table_is_read_as_csv(spark: SparkSession, datasette: Server) -> None:
     assert sorted(tuple(row) for row in rows) == TABLE
 
 
+@pytest.mark.slow
 def test_pages_of_a_token_in_the_body_are_read_whole(spark: SparkSession, moto: Server) -> None:
     """AWS Glue as moto has it: every page is a POST, and a door gives it the headers of AWS."""
     names = [f"job-{number:03}" for number in range(47)]

@@ -101,6 +101,7 @@ def test_no_credential_stands_in_any_log_error_plan_event_log_or_file(echoing: F
     assert found_in(echoing, tmp_path) == set()
 
 
+@pytest.mark.slow
 def test_no_credential_that_is_a_reference_stands_anywhere_over_spark_connect(
     echoing: FaultServer,
     connect_events: Path,

@@ -96,9 +96,9 @@ def test_a_stream_by_number_goes_on_where_it_stopped(
     ("served", "said"),
     [
         ({"paging": "offset", "size": 7}, {"pagination": "offset"}),
-        ({"paging": "page", "size": 7}, {"pagination": "page"}),
+        pytest.param({"paging": "page", "size": 7}, {"pagination": "page"}, marks=pytest.mark.slow),
         ({"paging": "cursor", "size": 7, "keyset": True}, {"pagination": "cursor", "page.nextField": "next"}),
-        ({"paging": "link", "size": 7}, {"pagination": "link"}),
+        pytest.param({"paging": "link", "size": 7}, {"pagination": "link"}, marks=pytest.mark.slow),
     ],
     ids=lambda options: options.get("paging"),
 )

@@ -31,7 +31,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize(
     ("kind", "stops"),
-    [("time", 4), *(pytest.param(kind, 20, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]) for kind in KINDS)],
+    [("time", 2), *(pytest.param(kind, 20, marks=[pytest.mark.slow, pytest.mark.timeout(1200)]) for kind in KINDS)],
 )
 def test_a_stream_stopped_at_any_moment_has_every_row_once(
     kind: str, stops: int, spark: SparkSession, fault_server: FaultServer, tmp_path: Path

@@ -44,27 +44,6 @@ def times_stored(server: FaultServer, path: str = "/rows") -> Counter[int]:
     return Counter(row["id"] for row in server.stored(path))
 
 
-@pytest.mark.parametrize("order", ["as it comes", "shuffled"])
-def test_a_killed_worker_repeats_at_most_what_was_in_flight_and_not_yet_logged(
-    spark: SparkSession, fault_server: FaultServer, write: Write, tmp_path: Path, kill_after: object, order: str
-) -> None:
-    fault_server.route("POST /rows", CREATED, store=True)
-    kill_after(3000)  # type: ignore[operator]
-    df = numbered(spark, 5000, 1)
-    write(
-        df if order == "as it comes" else shuffled(df),
-        responses=tmp_path,
-        log__flush="10s,100",
-        concurrency=16,
-        **KILL,
-    )
-    stored = times_stored(fault_server)
-    assert not KILL_ORDER.exists()
-    assert sorted(stored) == list(range(5000))
-    assert sum(stored.values()) - 5000 <= 16 + 100
-    assert max(stored.values()) <= 2
-
-
 def test_without_a_log_a_killed_worker_repeats_its_partition_under_the_same_keys(
     spark: SparkSession, fault_server: FaultServer, write: Write, kill_after: object
 ) -> None:
@@ -95,18 +74,6 @@ def test_two_equal_rows_arrive_as_two_even_when_the_task_is_repeated(
         **KILL,
     )
     assert times_stored(fault_server) == Counter(dict.fromkeys(range(100), 2))
-
-
-def test_a_permanent_refusal_is_not_replayed_by_sparks_retries(
-    spark: SparkSession, fault_server: FaultServer, write: Write
-) -> None:
-    fault_server.route("POST /rows", [{"when": {"json": {"id": 3500}}, "status": 422}, {"status": 201}], store=True)
-    with pytest.raises(PySparkException, match="RejectedError") as raised:
-        write(numbered(spark, 5000, 4))
-    sent = Counter(exchange.json["id"] for exchange in fault_server.ledger())
-    assert sent[3500] == 1
-    assert max(sent.values()) == 1
-    assert str(raised.value).count("RejectedError") == 1
 
 
 def test_a_second_run_with_the_same_run_id_sends_only_what_is_missing(
