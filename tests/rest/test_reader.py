@@ -450,3 +450,41 @@ def test_a_body_is_of_the_type_that_is_said(read: Read, fault_server: FaultServe
     read(**said, contentType="application/x-amz-json-1.1").collect()
     seen = [(entry.headers["content-type"], entry.body) for entry in fault_server.ledger("POST /items")]
     assert seen == [("application/json", b'{"q":"all"}'), ("application/x-amz-json-1.1", b'{"q":"all"}')]
+
+
+def test_a_list_that_only_tells_of_errors_holds_no_records(read: Read, fault_server: FaultServer) -> None:
+    """An answer of 200 that refuses is an error."""
+    fault_server.route("GET /items", [{"body": {"data": None, "errors": [{"message": "denied"}]}}])
+    with pytest.raises(PySparkException, match=r"only list is errors.*denied"):
+        read(schema=ROW, pagination="none").collect()
+
+
+@pytest.mark.parametrize(("kind", "by"), [("LONG", "time"), ("STRING", "time"), ("STRING", "id")])
+def test_a_split_needs_a_column_of_its_kind(kind: str, by: str, read: Read, fault_server: FaultServer) -> None:
+    """Otherwise its rows could not be told to be in a window."""
+    bounds = {"time": ("2026-01-01", "2026-01-03"), "id": ("1", "9")}[by]
+    df = read(
+        schema=f"at {kind}", lowerBound=bounds[0], upperBound=bounds[1], partition__lowerParam="from",
+        partitionColumn="at", partition__by=by,
+    )  # fmt: skip
+    with pytest.raises(PySparkException, match=f"partitionColumn=at must be a .* for partition.by={by}"):
+        df.collect()
+    assert fault_server.ledger() == []
+
+
+def test_lone_carriage_returns_are_no_line_breaks(read: Read, fault_server: FaultServer) -> None:
+    """An offset counts the lines that a page is made of."""
+    lines = ["a", "10%\r100%", "b", "c", "d", "e"]
+    fault_server.dataset("GET /items", rows=lines, size=3, format="text")
+    df = read(format="text", pagination="offset")
+    assert [row.value for row in df.collect()] == lines
+
+
+def test_an_exclusive_beginning_loses_no_row(read: Read, fault_server: FaultServer) -> None:
+    """An API that leaves out the id it is given is asked for the one before."""
+    fault_server.dataset("GET /items", count=97, size=10, filters={"from": ["id", "gt"], "to": ["id", "lt"]})
+    df = read(
+        schema=ROW, pagination="offset", lowerBound=10, upperBound=80, partition__lowerParam="from",
+        partition__upperParam="to", partition__lower="exclusive", numPartitions=4,
+    )  # fmt: skip
+    assert ids(df) == list(range(97))

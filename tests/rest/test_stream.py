@@ -269,3 +269,36 @@ def wait_for(happened: Callable[[], bool], seconds: float = 30) -> None:
     while not happened():
         assert time.monotonic() < until
         time.sleep(0.1)
+
+
+def test_a_batch_is_cut_where_all_rows_were_seen_whatever_their_order(
+    stream: Stream, spark: SparkSession, fault_server: FaultServer, tmp_path: Path
+) -> None:
+    """The driver walks a feed without order to its end, and so does the task."""
+    rows = [{"id": number} for number in (1, 2, 3, 10, 4, 5)]
+    fault_server.dataset("GET /items", rows=rows, size=4, paging="link")
+    run_to_end(stream(**{"incremental.field": "id", "pagination": "link"}, maxRecordsPerTrigger=4), tmp_path)
+    assert ids_in(spark, tmp_path) == [1, 2, 3, 4, 5, 10]
+
+
+def test_pages_that_grow_while_a_batch_is_planned_are_read_to_the_same_row(
+    stream: Stream, spark: SparkSession, fault_server: FaultServer, tmp_path: Path
+) -> None:
+    """A place is a number of rows, however they lie on pages a moment later."""
+    changes = [{"after": 1, "insert": [{"id": 50 + n} for n in range(20)], "at": "end"}]
+    fault_server.dataset("GET /items", rows=[{"id": n} for n in range(50)], size=100, changes=changes)
+    run_to_end(stream(pagination="offset"), tmp_path)
+    assert ids_in(spark, tmp_path) == list(range(70))
+
+
+def test_two_equal_late_rows_arrive_as_two(
+    stream: Stream, spark: SparkSession, fault_server: FaultServer, tmp_path: Path
+) -> None:
+    """The spool counts rows: a second event like one that was read is another event."""
+    at = (datetime.now(timezone.utc) - timedelta(seconds=30)).isoformat()
+    fault_server.dataset("GET /items", rows=[{"id": 1, "at": at}], filters=FILTERS)
+    said = {**BY_TIME, "incremental.lookback": "10m", "incremental.spool": str(tmp_path / "spool")}
+    run_to_end(stream(**said), tmp_path)
+    fault_server.add_rows("/items", [{"id": 1, "at": at}])
+    run_to_end(stream(**said), tmp_path)
+    assert ids_in(spark, tmp_path) == [1, 1]

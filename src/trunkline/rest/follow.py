@@ -10,6 +10,7 @@ A task is told two offsets and nothing else, so that a replay reads the same row
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,7 @@ class FieldSource:
         finally:
             connection.close()
         if found is not None:
-            return Frontier(place.offset(found.end), found.more)
+            return Frontier(place.offset(found.end, cut=found.cut), found.more)
         if place.lookback and self._late(start, place.offset(cap)):
             return Frontier(place.offset(cap), more=False)
         return None
@@ -81,9 +82,8 @@ class FieldSource:
         options, place = self.plan.options, self.place
         low, high = place.value(start), place.value(end)
         if place.lookback and low is not None:
-            low = max(place.start or 0, low - place.lookback)
+            low = low - place.lookback if place.start is None else max(place.start, low - place.lookback)
         window = place.window(low, high)
-        limited = options["maxRecordsPerTrigger"] is not None or options["maxPagesPerTrigger"] is not None
         decoder, order = PageDecoder(self.plan), Ascending()
         walk = Walk(paging_of(options), max_pages=options["maxPages"])
         requests = PageRequests(options, place.params(options, low, high))
@@ -99,9 +99,9 @@ class FieldSource:
             if inside.num_rows:
                 yield inside
             order.add(values)
-            # Where batches are cut, rows come in order: the driver has seen to it.
+            # What the driver cut in the middle of rows in order is not walked to its end here either.
             if (
-                limited
+                end.get("cut")
                 and order.kept
                 and len(values)
                 and not window.rows(values[-1:])[0].as_py()
@@ -162,16 +162,20 @@ class PageSource:
         decoder = PageDecoder(self.plan)
         walk = Walk(paging_of(options), max_pages=options["maxPages"], first=first.ask)
         skip, requests = first.skip, PageRequests(options)
+        owed = _rows_between(first, last, options)
         for page in _read_ahead(options, walk, requests):
             batch = decoder.batch(page)
-            reached = last.ask is not None and _same(requests, page, last.ask)
+            reached = owed is None and last.ask is not None and _same(requests, page, last.ask)
             if reached and batch.num_rows < last.skip:
                 raise ResponseError(
                     f"a page held {last.skip} rows when the batch was planned and holds {batch.num_rows} now: the rows "
                     "of a stream by pages must stay; give incremental.field, or keep what was read in incremental.spool"
                 )
-            batch = batch.slice(skip, last.skip - skip) if reached else batch.slice(skip)
+            batch = batch.slice(skip, last.skip - skip) if reached else batch.slice(skip, owed)
             skip = 0
+            if owed is not None:
+                owed -= batch.num_rows
+                reached = owed == 0
             if batch.num_rows:
                 yield batch
             if reached:
@@ -206,26 +210,36 @@ def spooled(spool: Spool, source: FieldSource | PageSource, start: Offset, end: 
     if kept is None:
         known = Known(source.before(spool, start))
         spool.keep(start, end, map(known.new, source.rows(start, end)), source.plan.schema)
-        kept = spool.batches(start, end) or []
-    return iter(kept)
+        kept = spool.batches(start, end)
+    return iter(()) if kept is None else kept
 
 
 class Known:
     """The rows that earlier batches kept."""
 
     def __init__(self, tables: list[pa.Table]) -> None:
-        self._digests = {digest for table in tables for batch in table.to_batches() for digest in row_digests(batch)}
+        self._digests = Counter(
+            digest for table in tables for batch in table.to_batches() for digest in row_digests(batch)
+        )
 
     def new(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The rows that are not among them."""
         if not self._digests:
             return batch
-        return batch.filter(pa.array([digest not in self._digests for digest in row_digests(batch)], pa.bool_()))
+        return batch.filter(pa.array([not self._take(digest) for digest in row_digests(batch)], pa.bool_()))
+
+    def _take(self, digest: Any) -> bool:
+        """Whether a row is among them; each of two equal rows counts once."""
+        if not self._digests[digest]:
+            return False
+        self._digests[digest] -= 1
+        return True
 
 
 def _read_ahead(options: Options, walk: Walk, requests: PageRequests) -> Iterator[Page]:
+    connection = Connection(options, _TASKS)
+
     def pages() -> Iterator[Page]:
-        connection = Connection(options, _TASKS)
         try:
             yield from Pages(connection, walk, requests)
         finally:
@@ -238,13 +252,27 @@ def _read_ahead(options: Options, walk: Walk, requests: PageRequests) -> Iterato
                 yield page
     finally:
         prefetched.close()
+        connection.stop()
+
+
+def _rows_between(first: PagePosition, last: PagePosition, options: Options) -> int | None:
+    """How many rows lie between two places of a log, None where only pages can tell.
+
+    A log that grows while it is walked has its pages elsewhere a moment later, its rows not. Pages with numbers stay
+    where they are, though, and one that was not full yet is counted wrong.
+    """
+    if last.ask is None or last.ask.rows is None or (first.ask is not None and first.ask.rows is None):
+        return None
+    if (dict(last.ask.found).get("pagination") or options["pagination"]) == "page":
+        return None
+    begin = first.skip + (0 if first.ask is None or first.ask.rows is None else first.ask.rows)
+    return last.ask.rows + last.skip - begin
 
 
 def _same(requests: PageRequests, page: Page, ask: Ask) -> bool:
     """Whether a page is the one that an offset names."""
-    if page.ask.url is None:
-        return page.ask == ask
-    return page.ask._replace(url=requests.without_key(urljoin(page.came_from, page.ask.url))) == ask
+    url = None if page.ask.url is None else requests.without_key(urljoin(page.came_from, page.ask.url))
+    return page.ask._replace(url=url, rows=None) == ask._replace(rows=None)
 
 
 def _past(place: FieldPlace, values: pa.Array, high: Any) -> bool:

@@ -25,11 +25,13 @@ class Frontier(NamedTuple):
 
     Attributes:
         end: The value or page position; equal to the start when there is nothing new.
-        more: Whether the walk was cut short: there is more already.
+        more: Whether there is more already.
+        cut: Whether the walk stopped in the middle of rows that were in ascending order so far.
     """
 
     end: Any
     more: bool
+    cut: bool = False
 
 
 class PagePosition(NamedTuple):
@@ -63,14 +65,16 @@ def field_frontier(
     options = plan.options
     name, pages_most = options["incremental.field"], options["maxPagesPerTrigger"]
     window = place.window(low, cap)
-    decoder = PageDecoder(ReadPlan(options, pa.schema([plan.schema.field(name)])))
+    # Columns of CSV without names go by position: all of them, or none.
+    by_position = options["format"] == "csv" and not options["csv.header"]
+    decoder = PageDecoder(plan if by_position else ReadPlan(options, pa.schema([plan.schema.field(name)])))
     walk = Walk(paging_of(options), max_pages=options["maxPages"])
     requests = PageRequests(options, place.params(options, low, cap))
     order = Ascending()
     found: list[pa.Array] = []
     rows = 0
     for number, page in enumerate(Pages(connection, walk, requests), 1):
-        values = decoder.batch(page).column(0)
+        values = decoder.batch(page).column(name)
         if values.null_count:
             raise ResponseError(f"incremental.field {name} is null in {values.null_count} records: no batch owns them")
         order.add(values)
@@ -87,7 +91,7 @@ def field_frontier(
                     f"the rows are not in ascending order of {name}, so a batch cannot be cut: ask the API to sort "
                     "them by params, or leave out maxRecordsPerTrigger and maxPagesPerTrigger"
                 )
-            return Frontier(_cut(place, found, most, complete=False), more=True)
+            return Frontier(_cut(place, found, most, complete=False), more=True, cut=True)
     if not rows:
         return None
     if most is not None and rows > most and _two_places(found):

@@ -66,7 +66,13 @@ def _records(body: bytes, options: Options) -> Iterator[Any]:
     if options["format"] == "json":
         yield from msgspec.json.decode(body)
     elif options["format"] == "ndjson":
-        yield from (msgspec.json.decode(line) for line in body.splitlines() if line.strip())
+        for text in body.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+            try:
+                if text.strip():
+                    yield msgspec.json.decode(text)
+            except msgspec.DecodeError as error:
+                if options["mode"] in {None, "FAILFAST"}:
+                    raise ResponseError(f"a line of the sample is no JSON ({error})") from None
     else:
         lines = csv.reader(io.StringIO(body.decode("utf-8-sig")), delimiter=options["csv.separator"])
         first = next(lines, [])

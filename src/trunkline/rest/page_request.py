@@ -93,7 +93,7 @@ class PageRequests:
         if request.method != "GET":
             reason = "another method would be another request"
             raise ResponseError(f"{self._shown(request.url)} redirects a {request.method}: {reason}; correct url")
-        return self._made(target, Ask())
+        return self._made(target, Ask(headers=tuple((request.headers or {}).items())))
 
     def follow(self, link: str, came_from: str, what: str) -> Target:
         """Where a link leads, if it may be followed.
@@ -108,7 +108,7 @@ class PageRequests:
         except ValueError:
             parts, port, url = urlsplit(""), None, ""
         if parts.scheme not in _PORTS or not parts.hostname:
-            raise ResponseError(f"{what} of {self._shown(came_from)} is no URL: {link[:80]!r}")
+            raise ResponseError(f"{what} of {self._shown(came_from)} is no URL: {without_query(link)[:80]!r}")
         if not (url.isascii() and url.isprintable()) or " " in url:
             url = quote(url, safe="%/:?#[]@!$&'()*+,;=~")
         url = self.without_key(urlunsplit(urlsplit(url)._replace(fragment="")))

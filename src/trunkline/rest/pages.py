@@ -46,7 +46,10 @@ _ABOUT_PAGES = re.compile(
 # How much of an answer's body stands in an error.
 _HEAD = 300
 # What no answer to a read may be: credentials are not sent there.
-_BARE_OPTIONS = {"headers": None, "secretHeaders": None, "auth.type": "none"}
+_BARE_OPTIONS = {
+    "headers": None, "secretHeaders": None, "auth.type": "none", "tls.cert": None, "tls.keyFile": None,
+    "tls.keyPassword": None,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -107,6 +110,11 @@ class Connection:
     def clean(self, text: str) -> str:
         """The text without any credential."""
         return self._clean(text)
+
+    def stop(self) -> None:
+        """Send nothing more: whoever read has gone."""
+        for client in filter(None, (self._client, self._stranger)):
+            client.stop("the rows are not wanted any more")
 
     def close(self) -> None:
         """Drop all connections."""
@@ -237,15 +245,15 @@ class Pages:
         kind = options["format"]
         if kind == "binary":
             return 1
-        lines = body.splitlines()
+        lines = body.replace(b"\r\n", b"\n").split(b"\n")
         if kind == "text":
-            return len(lines)
+            return len(lines) - (not lines[-1])
         if kind == "csv" and b'"' in body:
             # A field in quotes may hold line breaks.
             text = io.StringIO(body.decode("utf-8-sig", "replace"), newline="")
             count = sum(1 for fields in csv.reader(text, delimiter=options["csv.separator"]) if fields)
         else:
-            count = sum(1 for line in lines if line.strip())
+            count = sum(1 for line in lines if (line if kind == "csv" else line.strip()))
         return max(0, count - 1) if kind == "csv" and options["csv.header"] else count
 
     def _answer(self, page: Page, exchange: Exchange) -> Answer:

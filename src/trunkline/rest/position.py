@@ -18,6 +18,7 @@ import decimal
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -75,11 +76,15 @@ class FieldPlace:
         field, start = options["incremental.field"], options["incremental.start"]
         self.of_time = pa.types.is_timestamp(kind) or pa.types.is_date(kind)
         self._of_date = pa.types.is_date(kind)
+        # Dates and timestamps without a zone are read off a clock on the API's wall.
+        self._wall = ZoneInfo(options["timeZone"]) if self._of_date or self._is_local(kind) else None
         self._number = pa.types.is_integer(kind) or pa.types.is_decimal(kind)
         if not (self.of_time or self._number or pa.types.is_string(kind)):
             raise OptionError(
                 f"rest: incremental.field={field} has no order to follow: a timestamp, number or text has"
             )
+        if options["incremental.untilParam"] is not None and not (self.of_time or pa.types.is_integer(kind)):
+            raise OptionError(f"rest: incremental.untilParam needs a time or whole number, which {field} is not")
         if self.of_time and options["incremental.lookback"] is not None:
             self.lookback = round(options["incremental.lookback"] * 1_000_000)
         elif options["incremental.lookback"] is not None:
@@ -107,13 +112,20 @@ class FieldPlace:
         if not self.of_time:
             return None
         settled = now - self.settle
+        if self._wall is not None:
+            there = datetime.fromtimestamp(now / 1_000_000, self._wall).utcoffset()
+            settled += 0 if there is None else round(there.total_seconds()) * 1_000_000
         return settled - settled % STEPS["date"] if self._of_date else settled
 
-    def offset(self, value: Any) -> Offset:
-        """The offset that stands for a value."""
+    def offset(self, value: Any, *, cut: bool = False) -> Offset:
+        """The offset that stands for a value; `cut` where rows came in order and it lies among them."""
         if value is None:
             return {"v": VERSION, "until": None}
-        return {"v": VERSION, "until": spell(value, "micros") if self.of_time else str(value)}
+        if self.of_time:
+            text = spell(value, "micros")
+        else:
+            text = format(value, "f") if isinstance(value, decimal.Decimal) else str(value)
+        return {"v": VERSION, "until": text, "cut": True} if cut else {"v": VERSION, "until": text}
 
     def value(self, offset: Offset) -> Any:
         """The value that an offset stands for.
@@ -153,17 +165,21 @@ class FieldPlace:
             found.append((upper, self._asked(high, up=True)))
         return tuple(found)
 
+    @staticmethod
+    def _is_local(kind: pa.DataType) -> bool:
+        return pa.types.is_timestamp(kind) and kind.tz is None
+
     def _asked(self, value: Any, *, up: bool) -> str:
         if not self.of_time:
-            return str(value)
+            # One more, for an API that leaves out the end it is given; what is too much is left out here.
+            return str(value + 1 if up else value)
         spelling = self._spelling
         if spelling == "iso":
             spelling = "micros" if value % 1_000_000 else "seconds"
         step = STEPS[spelling]
-        if up:
-            return spell(value + step - 1, spelling)
         # One step earlier, for an API that leaves out the time it is given.
-        return spell(max(0, value - step), spelling)
+        text = spell(value + step - 1 if up else value - step, spelling)
+        return text.removesuffix("Z") if self._wall is not None else text
 
     def _parsed_start(self, start: str) -> Any:
         if not self.of_time:

@@ -188,6 +188,10 @@ READ = (
         group="Parallel reads", applies=BATCH,
     ),
     Option(
+        "partition.lower", CHOICE, "Whether the API takes that beginning as included.", "inclusive",
+        choices=("inclusive", "exclusive"), group="Parallel reads", applies=BATCH,
+    ),
+    Option(
         "partition.upper", CHOICE, "Whether the API takes that end as included.", "exclusive",
         choices=("exclusive", "inclusive"), group="Parallel reads", applies=BATCH,
     ),

@@ -127,7 +127,7 @@ def partition_rule(options: Options) -> Iterator[str]:
         if options.given("numPartitions") and options["numPartitions"] > 1:
             ways = "page (with pagination page or offset), time, id or list"
             yield f"numPartitions needs something to split by: partition.by {ways}"
-        for name in (*_WINDOWED, "partition.param", "partition.upper", "partition.minWindow"):
+        for name in (*_WINDOWED, "partition.param", "partition.lower", "partition.upper", "partition.minWindow"):
             if options.given(name) and name != "lowerBound":
                 yield f"{name} does nothing without partition.by"
         return
@@ -135,7 +135,7 @@ def partition_rule(options: Options) -> Iterator[str]:
     if kind in {"time", "id"}:
         yield from _window_problems(options, kind)
     else:
-        for name in (*_WINDOWED, "partition.upper", "partition.minWindow"):
+        for name in (*_WINDOWED, "partition.lower", "partition.upper", "partition.minWindow"):
             if options.given(name):
                 yield f"{name} does nothing with {spoken}"
     if kind == "page" and options["pagination"] not in {"page", "offset"}:
@@ -179,8 +179,11 @@ def _window_problems(options: Options, kind: str) -> Iterator[str]:
         yield "partitionColumn is missing: with one parameter only, it tells which rows belong to a window"
     if options.given("partition.upper") and not options.given("partition.upperParam"):
         yield "partition.upper does nothing without partition.upperParam"
-    if kind == "time" and options["partition.upper"] == "inclusive" and not options.given("partitionColumn"):
-        yield "partitionColumn is missing: with partition.upper=inclusive, two windows are given the rows between them"
+    for name, way in (("partition.upper", "inclusive"), ("partition.lower", "exclusive")):
+        if kind == "time" and options[name] == way and not options.given("partitionColumn"):
+            yield f"partitionColumn is missing: with {name}={way}, two windows are given the rows between them"
+    if options.given("partition.lower") and not options.given("partition.lowerParam"):
+        yield "partition.lower does nothing without partition.lowerParam"
     if kind == "id" and options.given("partition.minWindow"):
         yield "partition.minWindow is for partition.by=time"
     bounds = []

@@ -13,7 +13,18 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from pyspark.sql.datasource import DataSourceReader, InputPartition
-from pyspark.sql.types import BinaryType, StringType, StructField, StructType
+from pyspark.sql.types import (
+    BinaryType,
+    DataType,
+    DateType,
+    DecimalType,
+    IntegralType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampNTZType,
+    TimestampType,
+)
 
 from trunkline.errors import OptionError
 from trunkline.http.setup import load_door, settings_of
@@ -21,6 +32,7 @@ from trunkline.options import Options
 from trunkline.rest.literals import warn_of_literals
 from trunkline.rest.options import read_options
 from trunkline.rest.pages import Connection, Pages
+from trunkline.rest.read_rules import partition_kind
 from trunkline.rest.reading import ReadPlan, read_slices, requests_of, walk_of
 from trunkline.rest.slices import Slice, grouped, plan_slices, tasks_of
 from trunkline.values.spark_types import arrow_schema
@@ -28,6 +40,10 @@ from trunkline.values.spark_types import arrow_schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_SPLIT_TYPES: dict[object, tuple[type[DataType], ...]] = {
+    "time": (TimestampType, TimestampNTZType, DateType),
+    "id": (IntegralType, DecimalType),
+}
 _VALUE = {"text": StringType(), "binary": BinaryType()}
 
 
@@ -110,6 +126,10 @@ def check_schema(schema: StructType, options: Options) -> None:
             f"mode=PERMISSIVE needs the column {corrupt} STRING in the schema, or what does not fit would vanish; "
             "add it, or use mode=FAILFAST or DROPMALFORMED"
         )
+    split = options["partitionColumn"] in schema.names and partition_kind(options)
+    if split in _SPLIT_TYPES and not isinstance(schema[options["partitionColumn"]].dataType, _SPLIT_TYPES[split]):
+        wanted = "TIMESTAMP or DATE" if split == "time" else "whole number or DECIMAL"
+        problems.append(f"partitionColumn={options['partitionColumn']} must be a {wanted} for partition.by={split}")
     for name in ("partitionColumn", "incremental.field"):
         column = options[name]
         if column is not None and column not in schema.names:

@@ -121,7 +121,8 @@ def read_slices(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterat
     """
     most = plan.options["maxRows"]
     decoder = PageDecoder(plan)
-    source = _pages(plan, slices, tasks)
+    connection = Connection(plan.options, tasks)
+    source = _pages(plan.options, connection, slices)
     prefetched: Prefetched[tuple[Slice, Page]] | None = None
     if most is None:
         prefetched = Prefetched(source)
@@ -140,6 +141,7 @@ def read_slices(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterat
     finally:
         if prefetched is not None:
             prefetched.close()
+        connection.stop()
         if decoder.malformed:
             fate = "left out" if plan.options["mode"] == "DROPMALFORMED" else "kept as text"
             log.warning("records that did not fit the schema and were %s: %d", fate, decoder.malformed)
@@ -171,9 +173,7 @@ def _scalar(bound: Bound, kind: pa.DataType) -> pa.Scalar:
     return pa.scalar(bound.value, pa.int64()).cast(pa.timestamp("us")).cast(kind)
 
 
-def _pages(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterator[tuple[Slice, Page]]:
-    options = plan.options
-    connection = Connection(options, tasks)
+def _pages(options: Options, connection: Connection, slices: tuple[Slice, ...]) -> Iterator[tuple[Slice, Page]]:
     waiting = list(reversed(slices))
     try:
         while waiting:

@@ -39,7 +39,9 @@ class Slice:
         """What it adds to the query."""
         found = []
         if self.low is not None and options["partition.lowerParam"]:
-            found.append((options["partition.lowerParam"], self.low.text))
+            # An API that leaves out the bound it is given is asked for one step more; rows of a time are trimmed.
+            low = self.low.before() if options["partition.lower"] == "exclusive" else self.low
+            found.append((options["partition.lowerParam"], low.text))
         if self.high is not None and options["partition.upperParam"]:
             # Between two ids there is nothing; between two times there always is, so rows are trimmed instead.
             before = options["partition.upper"] == "inclusive" and self.high.spelling == "id"
@@ -107,4 +109,4 @@ def tasks_of(options: Options, slices: list[Slice]) -> int:
     """Into how many tasks slices go: `numPartitions`, and one where `maxRows` is counted."""
     if options["maxRows"] is not None:
         return 1
-    return min(len(slices), options["numPartitions"] or max(_TASKS, len(slices)))
+    return min(len(slices), options["numPartitions"] or _TASKS)

@@ -46,12 +46,12 @@ class Spool:
         self._filesystem: fs.FileSystem = location.files
         self._folder = location.path
 
-    def batches(self, start: Offset, end: Offset) -> list[pa.RecordBatch] | None:
+    def batches(self, start: Offset, end: Offset) -> Iterator[pa.RecordBatch] | None:
         """What was kept of a micro-batch, None where it was not read to its end yet."""
         path = self._path(start, end)
         if self._filesystem.get_file_info(path).type == fs.FileType.NotFound:
             return None
-        return pq.read_table(path, filesystem=self._filesystem).to_batches()  # type: ignore[no-any-return]
+        return pq.ParquetFile(self._filesystem.open_input_file(path)).iter_batches()  # type: ignore[no-any-return]
 
     def keep(self, start: Offset, end: Offset, batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> None:
         """Write what a micro-batch read, under its name only once it is whole."""

@@ -21,6 +21,8 @@ BOM = b"\xef\xbb\xbf"
 
 # As much of an answer as an error shows.
 _HEAD = 200
+# Lists that tell how a request fared.
+_NO_RECORDS = frozenset({"error", "errors", "warning", "warnings", "messages"})
 _RAW = msgspec.json.Decoder(msgspec.Raw)
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -90,6 +92,11 @@ def _find(raw: bytes) -> Envelope:
         return _at(raw, "$")
     fields = _OBJECT.decode(raw)
     candidates = [name for name, value in fields.items() if _may_be_records(bytes(value))]
+    if len(candidates) == 1 and candidates[0].lower() in _NO_RECORDS:
+        raise ResponseError(
+            f"the answer's only list is {candidates[0]}, which hardly holds the records: {head(raw)}; if there are "
+            'none at all, name where they would be, as in .option("records", "data?")'
+        )
     if len(candidates) == 1:
         return _within(raw, candidates[0], candidates[0])
     if not candidates:
