@@ -69,7 +69,11 @@ def _runs(log: DataFrame, run_id: str | Sequence[str] | None) -> list[str]:
     from pyspark.sql import functions as f
 
     if run_id is not None:
-        return [run_id] if isinstance(run_id, str) else list(run_id)
+        wanted = [run_id] if isinstance(run_id, str) else list(run_id)
+        there = {row["run_id"] for row in log.where(f.col("run_id").isin(wanted)).select("run_id").distinct().collect()}
+        if missing := sorted(set(wanted) - there):
+            raise OptionError(f"pending: the log holds no run {', '.join(missing)}: every row would go out again")
+        return wanted
     newest = log.orderBy(f.col("requested_at").desc_nulls_last()).select("run_id").first()
     if newest is None:
         raise OptionError("the response log holds no record to tell what was sent")

@@ -58,7 +58,7 @@ class PageDecoder:
     def __init__(self, plan: ReadPlan) -> None:
         self._schema = plan.schema
         self._format: str = plan.options["format"]
-        self._guessed = plan.options["records"] is None
+        self._checked = False
         options = record_options(plan.options, plan.schema.names)
         self._json = JsonDecoder(plan.schema, options) if self._format in {"json", "ndjson"} else None
         self._csv = CsvDecoder(plan.schema, options) if self._format == "csv" else None
@@ -75,23 +75,27 @@ class PageDecoder:
         Raises:
             ResponseError: A record does not fit, with `mode=FAILFAST`.
         """
-        if self._guessed and page.envelope is not None:
-            self._check_single(page.envelope)
+        if page.envelope is not None and page.envelope.count and not self._checked:
+            self._checked = True
+            self._check_columns(page.envelope)
         if self._json is not None:
             return self._json.lines(page.body) if page.envelope is None else self._json.array(page.envelope.records)
         if self._csv is not None:
             return self._csv.batch(page.body)
         return (text_batch if self._format == "text" else binary_batch)(page.body, self._schema)
 
-    def _check_single(self, envelope: Envelope) -> None:
-        """An answer without any list is taken for one record; not if it has nothing of one, as `{"error": ...}`."""
-        document = envelope.document
-        if envelope.path == "$" and isinstance(document, dict) and not set(document) & set(self._schema.names):
-            raise ResponseError(
-                f"the answer holds no list of records and none of the columns {', '.join(self._schema.names[:5])}: it "
-                f"holds {', '.join(list(document)[:5]) or 'nothing'}; where the records are further down, name them in "
-                "records"
-            )
+    def _check_columns(self, envelope: Envelope) -> None:
+        """Refuse records that have nothing of the schema: they would all be rows of nulls.
+
+        A schema of one column may well name a field that is often left out.
+        """
+        record, columns = envelope.last(), self._schema.names
+        single = envelope.path == "$"
+        if not isinstance(record, dict) or set(record) & set(columns) or (len(columns) == 1 and not single):
+            return
+        held = ", ".join(list(record)[:5]) or "nothing"
+        cure = "where the records are further down, name them in records" if single else "names are told apart by case"
+        raise ResponseError(f"a record holds {held}, and none of the columns {', '.join(columns[:5])}: {cure}")
 
 
 def record_options(options: Options, columns: list[str]) -> ReadOptions:

@@ -251,3 +251,19 @@ def test_a_walk_that_goes_on_does_not_miss_a_total_that_only_the_first_page_tell
     options = {"pagination": "cursor", "page.nextField": "next", "page.totalField": "total"}
     later = Walk(paging_of(options), first=Ask(params=(("cursor", "b"),), rows=2))
     assert follow(later, lambda asked: (rows(1), {"next": None}, {})) == rows(1)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pagination": "cursor", "page.nextField": "wrong"},
+        {"pagination": "nextUrl", "page.nextField": "wrong"},
+        {"pagination": "link"},
+    ],
+    ids=lambda options: options["pagination"],
+)
+def test_one_page_that_says_it_is_one_of_more_is_not_all(options: dict[str, str]) -> None:
+    """A next field that is spelled wrong looks like the end: a total that stands beside it says otherwise."""
+    walk = Walk(paging_of(options))
+    with pytest.raises(ResponseError, match=r"holds 2 rows, but meta.total says 1037: correct pagination and page"):
+        walk.take(answer([{"id": 1}, {"id": 2}], {"items": None, "meta": {"total": 1037}}))

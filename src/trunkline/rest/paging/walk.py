@@ -15,8 +15,9 @@ from trunkline.errors import ResponseError
 from trunkline.rest.paging.ask import Answer, Ask, shown
 from trunkline.rest.paging.detect import GUESSED, paste
 from trunkline.rest.paging.numbered import OffsetPaging, PagePaging
+from trunkline.rest.paging.signs import fields, total_field
 from trunkline.rest.paging.stop import total_of
-from trunkline.rest.paging.styles import Paging
+from trunkline.rest.paging.styles import Paging, SinglePage
 
 # A server may filter after it has cut its pages, so that many are empty; one that never ends looks the same. Without
 # maxPages it is given up after so many in a row.
@@ -172,10 +173,29 @@ class Walk:
                 "removes rows while they are read, read again; if it hands out fewer rows than it has, narrow the "
                 f"request by params or partition.by; if {field} is no number of rows, leave out page.totalField"
             )
+        self._check_visible_total(answer, rows, field)
         if not self._proved:
             raise ResponseError(
                 f"{shown(answer)}: no rows came after the first page, so it is not proved that the server knows the "
                 "parameter for more"
+            )
+
+    def _check_visible_total(self, answer: Answer, rows: int | None, field: str | None) -> None:
+        """A chain of one page that says it is one of more: where the next page is named was not found."""
+        if (
+            field is not None
+            or self.pages > 1
+            or not rows
+            or self._paging.stop.rule
+            or isinstance(self._paging, SinglePage)
+        ):
+            return
+        there = total_field(answer, list(fields(answer.document)))
+        if there is not None and there[1] > rows:
+            raise ResponseError(
+                f"{shown(answer)}: the first page names no next one and holds {rows} rows, but {there[0]} says "
+                f"{there[1]}: correct pagination and page.*; if {there[0]} is no number of rows, say when the pages "
+                "end by page.stop, or how many rows there are by page.totalField"
             )
 
     def _numbered(self, found: dict[str, object]) -> bool:
