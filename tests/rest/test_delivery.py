@@ -289,24 +289,24 @@ def test_the_driver_concludes_from_the_reports(reports: list[Report | None], exp
 def test_sending_goes_on_while_a_slow_store_takes_its_time(
     fault_server: FaultServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first file is not finished before the server has twenty more requests than it was begun with."""
+    """The first file is not finished before the server has five more requests than it was begun with."""
     fault_server.route("POST /rows", CREATED)
     went_on: list[bool] = []
 
     def slow(_: str) -> None:
         if not went_on:
-            enough, until = fault_server.count() + 20, time.monotonic() + 10
+            enough, until = fault_server.count() + 5, time.monotonic() + 30
             while fault_server.count() < enough and time.monotonic() < until:
                 time.sleep(0.01)
             went_on.append(fault_server.count() >= enough)
 
     monkeypatch.setattr("trunkline.rest.delivery.locate", lambda _: Location(store(slow), str(tmp_path)))
-    writer = writer_to(fault_server, responses=tmp_path, log__flush="100s,200")
-    report = deliver(writer, [batch_of([(i, 0) for i in range(1000)])])
+    writer = writer_to(fault_server, responses=tmp_path, log__flush="100s,4000")
+    report = deliver(writer, [batch_of([(i, 0) for i in range(5000)])])
     assert conclude([report], None) is None
     assert went_on == [True]
-    assert [record["outcome"] for record in logged(tmp_path)] == ["accepted"] * 1000
-    assert fault_server.count() == 1000
+    assert [record["outcome"] for record in logged(tmp_path)] == ["accepted"] * 5000
+    assert fault_server.count() == 5000
 
 
 def test_sending_waits_for_a_store_that_does_not_keep_up(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
@@ -11,14 +12,18 @@ from typing import Any
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from tests.rest.conftest import ids
+from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType, TimestampType
+from tests.rest.conftest import ids, read_here
 
+from trunkline.errors import TrunklineError
 from trunkline.testing import FaultServer
 
 pytestmark = pytest.mark.spark
 
 Read = Callable[..., DataFrame]
 ROW = "id LONG, name STRING, at TIMESTAMP, amount DOUBLE"
+TYPES = {"id": LongType(), "name": StringType(), "at": TimestampType(), "amount": DoubleType()}
+RECORD = StructType([StructField(name, kind) for name, kind in TYPES.items()])
 
 # What the server does, and what is said to read it.
 STYLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -111,12 +116,12 @@ INCOMPLETE: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", INCOMPLETE)
-def test_what_cannot_be_complete_is_an_error(case: str, read: Read, fault_server: FaultServer) -> None:
+def test_what_cannot_be_complete_is_an_error(case: str, fault_server: FaultServer) -> None:
     """Never fewer rows."""
     served, said, words = INCOMPLETE[case]
     fault_server.dataset("GET /items", count=20, **served)
-    with pytest.raises(PySparkException, match=words):
-        read(schema=ROW, **said).collect()
+    with pytest.raises(TrunklineError, match=words):
+        read_here(fault_server.url_for("/items"), RECORD, **said)
 
 
 def test_a_capped_server_gives_all(read: Read, fault_server: FaultServer) -> None:
@@ -314,12 +319,21 @@ LASTING: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("case", LASTING)
-def test_a_lasting_fault_is_named(case: str, read: Read, fault_server: FaultServer) -> None:
+def test_a_lasting_fault_is_named(case: str, fault_server: FaultServer) -> None:
     """A 500 is no empty table."""
     step, words = LASTING[case]
     fault_server.route("GET /items", [step])
-    with pytest.raises(PySparkException, match=f"(?s){words}"):
-        read(schema=ROW, pagination="none", records="items", retry__maxAttempts=2, deadline="2s").collect()
+    said = {"pagination": "none", "records": "items", "retry__maxAttempts": 2, "deadline": "2s"}
+    with pytest.raises(TrunklineError) as raised:
+        read_here(fault_server.url_for("/items"), RECORD, **said)
+    assert re.search(words, f"{type(raised.value).__name__}: {raised.value}", re.DOTALL)
+
+
+def test_a_refusal_reaches_the_user_through_spark(read: Read, fault_server: FaultServer) -> None:
+    """With all that was said, though a task is tried four times."""
+    fault_server.route("GET /items", [{"status": 404, "body": {"error": "no such thing"}}])
+    with pytest.raises(PySparkException, match=r"RejectedError: GET .*/items.* 404.*no such thing"):
+        read(schema=ROW, pagination="none").collect()
 
 
 def test_no_credential_follows_a_link_to_another_host(read: Read, fault_server: FaultServer) -> None:
