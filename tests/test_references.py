@@ -371,7 +371,7 @@ ITEMS = {"url": f"{API}/items"}
     ],
     ids=lambda options: " ".join(sorted(options)),
 )
-def test_messages_before_a_read_are_as_documented(options: dict[str, str]) -> None:
+def test_messages_before_a_read_are_as_documented(options: dict[str, str], spark: SparkSession) -> None:
     with pytest.raises(OptionError) as raised:
         RestDataSource(options).reader(_parse_datatype_string("id int, at timestamp"))  # type: ignore[arg-type]
     assert f"```text\nOptionError: {raised.value}\n```" in errors_page()
@@ -386,7 +386,7 @@ def test_messages_before_a_read_are_as_documented(options: dict[str, str]) -> No
     ],
     ids=lambda options: " ".join(sorted(options)),
 )
-def test_messages_before_a_stream_are_as_documented(options: dict[str, str]) -> None:
+def test_messages_before_a_stream_are_as_documented(options: dict[str, str], spark: SparkSession) -> None:
     with pytest.raises(OptionError) as raised:
         RestDataSource(ITEMS | options).streamReader(_parse_datatype_string("id int, at timestamp"))  # type: ignore[arg-type]
     assert f"```text\nOptionError: {raised.value}\n```" in errors_page()

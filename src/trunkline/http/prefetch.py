@@ -12,7 +12,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -26,13 +26,15 @@ class Prefetched(Generic[T]):
 
     Args:
         source: Read in another thread, at most one item ahead of what is taken.
+        closes: Whether that thread closes the source, a generator, when nobody wants more of it.
 
     Attributes:
         error: What the source raised, known before the items ahead of it are used up.
     """
 
-    def __init__(self, source: Iterator[T]) -> None:
+    def __init__(self, source: Iterator[T], *, closes: bool = False) -> None:
         self._source = source
+        self._closes = closes
         self._queue: queue.SimpleQueue[tuple[T | None, BaseException | None, bool]] = queue.SimpleQueue()
         # One permit for each item that may be read; taking an item gives one back.
         self._permits = threading.Semaphore(1)
@@ -100,3 +102,7 @@ class Prefetched(Generic[T]):
         except BaseException as error:  # noqa: BLE001 - handed to the thread that reads
             self.error = error
             self._queue.put((None, error, False))
+        finally:
+            # In the thread that ran it: what a generator of ours holds open is not for another thread to close.
+            if self._closes and isinstance(self._source, Generator):
+                self._source.close()

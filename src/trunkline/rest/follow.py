@@ -245,7 +245,7 @@ def _read_ahead(options: Options, walk: Walk, requests: PageRequests) -> Iterato
         finally:
             connection.close()
 
-    prefetched = Prefetched(pages())
+    prefetched = Prefetched(pages(), closes=True)
     try:
         for page in prefetched.items(_always):
             if page is not None:

@@ -129,7 +129,7 @@ def read_slices(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterat
     source = _pages(plan.options, connection, slices)
     prefetched: Prefetched[tuple[Slice, Page]] | None = None
     if most is None:
-        prefetched = Prefetched(source)
+        prefetched = Prefetched(source, closes=True)
         source = (item for item in prefetched.items(_always) if item is not None)
     rows = 0
     try:
