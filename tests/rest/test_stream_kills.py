@@ -53,10 +53,8 @@ def test_a_stream_stopped_at_any_moment_has_every_row_once(
             forget_last_commit(tmp_path)
     query = started(spark, fault_server.url_for("/items"), tmp_path, kind)
     try:
-        until = time.monotonic() + 60
-        while len(committed(tmp_path)) < count and time.monotonic() < until:
+        for _ in while_it_grows(tmp_path, count):
             assert query.isActive
-            time.sleep(0.2)
         time.sleep(1)
     finally:
         query.stop()
@@ -78,11 +76,20 @@ def test_a_stream_whose_process_is_killed_has_every_row_once(fault_server: Fault
                 fault_server.add_rows("/items", rows)
                 count += len(rows)
                 time.sleep(chance.uniform(0.02, 0.2))
-            until = time.monotonic() + 60
-            while last and len(committed(tmp_path)) < count and time.monotonic() < until:
-                time.sleep(0.5)
+            for _ in while_it_grows(tmp_path, count) if last else ():
+                assert process.poll() is None
             kill(process)
     assert Counter(committed(tmp_path)) == Counter(range(count))
+
+
+def while_it_grows(folder: Path, count: int) -> Iterator[None]:
+    """Until all rows are there. It may take as long as it needs, but not stand still for a minute."""
+    there, until = 0, time.monotonic() + 60
+    while there < count and time.monotonic() < until:
+        yield
+        time.sleep(0.2)
+        if len(committed(folder)) > there:
+            there, until = len(committed(folder)), time.monotonic() + 60
 
 
 @contextmanager
