@@ -27,12 +27,16 @@ def register_sources(spark: SparkSession) -> None:
     _warn_of_another_python(spark)
     remote = type(spark).__module__.startswith("pyspark.sql.connect")
     for source in sources():
-        try:
-            spark.dataSource.register(carried(source) if remote else source)
-        except Exception as error:
-            # Spark 4.0 refuses a name that it has found by itself (the pyspark_trunkline_* modules): it is there then.
-            if "DATA_SOURCE_ALREADY_EXISTS" not in str(error):
-                raise
+        register_source(spark, carried(source) if remote else source)
+
+
+def register_source(spark: SparkSession, source: type[DataSource]) -> None:
+    """Register one data source, unless Spark has it: 4.0 refuses a name that it has found by itself (`pyspark_*`)."""
+    try:
+        spark.dataSource.register(source)
+    except Exception as error:
+        if "DATA_SOURCE_ALREADY_EXISTS" not in str(error):
+            raise
 
 
 def _warn_of_another_python(spark: SparkSession) -> None:

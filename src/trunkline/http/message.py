@@ -12,6 +12,8 @@ from typing import Any
 
 # A header name or value with one of these would start a header of its own (request splitting).
 _HEADER_BREAKS = frozenset("\r\n\0")
+# How much of an answer's body stands in an error.
+_HEAD = 300
 _COOKIES = frozenset({"set-cookie", "set-cookie2"})
 NO_HEADERS: Mapping[str, str] = {}
 
@@ -187,6 +189,11 @@ def without_query(url: str) -> str:
     """The URL as it may stand in messages and logs: in one line, without the query, which may hold a secret."""
     shown = url.split("?", 1)[0]
     return shown if shown.isprintable() else shown.encode("unicode_escape").decode()
+
+
+def head_of(body: bytes) -> str:
+    """The beginning of a body, in one line, for an error."""
+    return " ".join(body[: _HEAD * 4].decode("utf-8", "replace").split())[:_HEAD]
 
 
 def loggable_headers(headers: Mapping[str, str]) -> dict[str, str]:

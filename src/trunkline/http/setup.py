@@ -59,17 +59,8 @@ def rules_of(options: Options, *, renewable: bool, reading: bool = False) -> Rul
     )
 
 
-def schedule_of(options: Options, tasks: int = 1, rate: RateLimit | None = None) -> Schedule:
-    """One task's plan by the options: its share of the rate is a part in `rateLimitTasks`, else in `tasks`.
-
-    Args:
-        options: Of the call.
-        tasks: Among how many tasks the rate is shared.
-        rate: Counts on from earlier requests, instead of a new one.
-    """
-    windows = options["rateLimit"]
-    if windows and rate is None:
-        rate = RateLimit(windows, 1 / (options["rateLimitTasks"] or tasks))
+def schedule_of(options: Options, rate: RateLimit | None) -> Schedule:
+    """One task's plan by the options, with its share of the rate."""
     concurrency = options["concurrency"]
     return Schedule(
         Concurrency(concurrency if isinstance(concurrency, int) else None),
@@ -104,7 +95,7 @@ def open_client(
     headers = Masked({name.lower(): (name, value) for group in groups for name, value in group.items()})
     return Client(
         AiohttpTransport(settings_of(options)),
-        schedule_of(options, tasks, _counted_on(options, tasks) if reading else None),
+        schedule_of(options, _rate_of(options, tasks, counted_on=reading)),
         rules,
         auth,
         headers=Masked(dict(headers.values())),
@@ -113,15 +104,32 @@ def open_client(
     )
 
 
-def _counted_on(options: Options, tasks: int) -> RateLimit | None:
-    """The rate limit that this process has counted by so far: a stream opens a client for each poll and each batch."""
+def _rate_of(options: Options, tasks: int, *, counted_on: bool) -> RateLimit | None:
+    """A task's share of the rate.
+
+    Args:
+        options: Of the call; `rateLimitTasks` goes before `tasks`.
+        tasks: Among how many tasks it is shared.
+        counted_on: Take the one that this process has counted by so far: a stream opens a client for each poll.
+    """
     windows = options["rateLimit"]
     if not windows:
         return None
-    key = (origin(options["url"]), windows, options["rateLimitTasks"] or tasks)
-    if key not in _RATES:
-        _RATES[key] = RateLimit(windows, 1 / key[2])
-    return _RATES[key]
+    tasks = options["rateLimitTasks"] or tasks
+    rate = RateLimit(windows, 1 / tasks)
+    return _RATES.setdefault((origin(options["url"]), windows, tasks), rate) if counted_on else rate
+
+
+def check_files_and_doors(options: Options) -> None:
+    """Load what workers will load, so that what cannot be loaded fails once, on the driver.
+
+    Raises:
+        OptionError: A door or a certificate cannot be loaded.
+    """
+    for door in ("prepare", "judge"):
+        load_door(options, door)
+    if options["tls.ca"] or options["tls.cert"]:
+        settings_of(options).ssl_context()
 
 
 def load_door(options: Options, name: str) -> Callable[..., Any] | None:

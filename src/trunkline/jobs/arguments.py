@@ -1,6 +1,6 @@
 """The command line of a job: the one form in which every platform hands arguments on.
 
-    --module_name=my_project.etl_job_factory --run_key=orders-2026-05-01 --etl_job={"input_path": "s3://..."}
+--module_name=my_project.etl_job_factory --run_key=orders-2026-05-01 --etl_job={"input_path": "s3://..."}
 """
 
 from __future__ import annotations

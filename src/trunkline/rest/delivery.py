@@ -21,7 +21,7 @@ from trunkline.errors import AuthError, ResponseLogError, UnavailableError
 from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner
 from trunkline.http.client import Client
-from trunkline.http.message import Fault, Outcome, Request, origin
+from trunkline.http.message import Fault, Outcome, Request, head_of, origin
 from trunkline.http.prefetch import Prefetched
 from trunkline.http.setup import open_client, rules_of
 from trunkline.http.verdict import refusal_kind
@@ -37,8 +37,6 @@ from trunkline.rest.stop import StopFlag
 from trunkline.rest.write_options import content_type
 from trunkline.values import texts
 
-# How much of an answer's body stands in an error.
-_HEAD = 300
 # A refusal with one of these may be about one row of the batch, so the batch is halved to find it.
 _SPLIT_STATUSES = frozenset({400, 413, 422})
 _TOO_LARGE = 413
@@ -310,7 +308,7 @@ class Delivery:
         fate = {"ambiguous": "may or may not have taken", "exhausted": "did not take"}.get(kind, "refused")
         text = f"{target} {fate} {many} after {tries}: {reason}"
         body = outcome.exchange.body if outcome.exchange is not None else b""
-        head = " ".join(body[: _HEAD * 4].decode("utf-8", "replace").split())[:_HEAD]
+        head = head_of(body)
         return self._clean(f"{text}: {head}" if head else text)
 
     def _explain_stop(self) -> None:

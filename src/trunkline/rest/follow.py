@@ -10,25 +10,24 @@ A task is told two offsets and nothing else, so that a replay reads the same row
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urljoin
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from trunkline.errors import OptionError, ResponseError
-from trunkline.http.prefetch import Prefetched
 from trunkline.options import Options
-from trunkline.rest.frontier import Ascending, Frontier, PagePosition, field_frontier, page_frontier
+from trunkline.rest.frontier import Ascending, Frontier, PagePosition, field_frontier, field_values, page_frontier
 from trunkline.rest.page_request import PageRequests
-from trunkline.rest.pages import Connection, Page, Pages
+from trunkline.rest.pages import Connection, Page, Pages, read_ahead
 from trunkline.rest.paging import Ask, Walk, paging_of
 from trunkline.rest.position import VERSION, FieldPlace, Offset
 from trunkline.rest.reading import PageDecoder, ReadPlan
 from trunkline.rest.spool import Spool
-from trunkline.values import row_digests
+from trunkline.values import DigestBag, row_digests
 
 # The driver asks while a task reads.
 _TASKS = 2
@@ -58,11 +57,8 @@ class FieldSource:
         cap = place.cap(time.time_ns() // 1000)
         if cap is not None and low is not None and cap <= low:
             return None
-        connection = Connection(self.plan.options, _TASKS)
-        try:
+        with closing(Connection(self.plan.options, _TASKS)) as connection:
             found = field_frontier(self.plan, connection, place, low, cap, most)
-        finally:
-            connection.close()
         if found is not None:
             return Frontier(place.offset(found.end, cut=found.cut), found.more)
         if place.lookback and self._late(start, place.offset(cap)):
@@ -83,30 +79,19 @@ class FieldSource:
         low, high = place.value(start), place.value(end)
         if place.lookback and low is not None:
             low = low - place.lookback if place.start is None else max(place.start, low - place.lookback)
-        window = place.window(low, high)
+        window, before_end = place.window(low, high), place.window(None, high)
         decoder, order = PageDecoder(self.plan), Ascending()
         walk = Walk(paging_of(options), max_pages=options["maxPages"])
         requests = PageRequests(options, place.params(options, low, high))
-        for page in _read_ahead(options, walk, requests):
+        for page in _pages(options, walk, requests):
             batch = decoder.batch(page)
-            values = batch.column(options["incremental.field"])
-            if values.null_count:
-                field = options["incremental.field"]
-                raise ResponseError(
-                    f"incremental.field {field} is null in {values.null_count} records: no batch owns them"
-                )
+            values = field_values(batch, options["incremental.field"])
             inside = batch.filter(window.rows(values))
             if inside.num_rows:
                 yield inside
             order.add(values)
             # What the driver cut in the middle of rows in order is not walked to its end here either.
-            if (
-                end.get("cut")
-                and order.kept
-                and len(values)
-                and not window.rows(values[-1:])[0].as_py()
-                and _past(place, values, high)
-            ):
+            if end.get("cut") and order.kept and len(values) and not before_end.rows(values[-1:])[0].as_py():
                 return
 
     def before(self, spool: Spool, start: Offset) -> list[pa.Table]:
@@ -127,11 +112,7 @@ class FieldSource:
         done = place.value(end)
         for kept in list(spool.kept()):
             until = place.value(kept.end)
-            if (
-                done is not None
-                and until is not None
-                and (until < done - place.lookback if place.of_time else until < done)
-            ):
+            if done is not None and until is not None and until < (done - place.lookback if place.lookback else done):
                 spool.drop(kept)
 
 
@@ -147,12 +128,9 @@ class PageSource:
 
     def frontier(self, start: Offset, most: int | None) -> Frontier | None:
         """Where the batch after `start` ends."""
-        connection = Connection(self.plan.options, _TASKS)
         position = _page_position(start)
-        try:
+        with closing(Connection(self.plan.options, _TASKS)) as connection:
             found = page_frontier(self.plan, connection, position, most)
-        finally:
-            connection.close()
         return None if found.end == position else Frontier(_page_offset(found.end), found.more)
 
     def rows(self, start: Offset, end: Offset) -> Iterator[pa.RecordBatch]:
@@ -163,7 +141,7 @@ class PageSource:
         walk = Walk(paging_of(options), max_pages=options["maxPages"], first=first.ask)
         skip, requests = first.skip, PageRequests(options)
         owed = _rows_between(first, last, options)
-        for page in _read_ahead(options, walk, requests):
+        for page in _pages(options, walk, requests):
             batch = decoder.batch(page)
             reached = owed is None and last.ask is not None and _same(requests, page, last.ask)
             if reached and batch.num_rows < last.skip:
@@ -218,41 +196,20 @@ class Known:
     """The rows that earlier batches kept."""
 
     def __init__(self, tables: list[pa.Table]) -> None:
-        self._digests = Counter(
-            digest for table in tables for batch in table.to_batches() for digest in row_digests(batch)
-        )
+        self._any = bool(tables)
+        self._kept = DigestBag()
+        for table in tables:
+            for batch in table.to_batches():
+                self._kept.add(row_digests(batch))
 
     def new(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The rows that are not among them."""
-        if not self._digests:
-            return batch
-        return batch.filter(pa.array([not self._take(digest) for digest in row_digests(batch)], pa.bool_()))
-
-    def _take(self, digest: Any) -> bool:
-        """Whether a row is among them; each of two equal rows counts once."""
-        if not self._digests[digest]:
-            return False
-        self._digests[digest] -= 1
-        return True
+        """The rows that are not among them; each of two equal rows counts once."""
+        return batch.filter(pc.invert(pa.array(self._kept.take(row_digests(batch))))) if self._any else batch
 
 
-def _read_ahead(options: Options, walk: Walk, requests: PageRequests) -> Iterator[Page]:
+def _pages(options: Options, walk: Walk, requests: PageRequests) -> Iterator[Page]:
     connection = Connection(options, _TASKS)
-
-    def pages() -> Iterator[Page]:
-        try:
-            yield from Pages(connection, walk, requests)
-        finally:
-            connection.close()
-
-    prefetched = Prefetched(pages(), closes=True)
-    try:
-        for page in prefetched.items(_always):
-            if page is not None:
-                yield page
-    finally:
-        prefetched.close()
-        connection.stop()
+    return read_ahead(connection, Pages(connection, walk, requests))
 
 
 def _rows_between(first: PagePosition, last: PagePosition, options: Options) -> int | None:
@@ -275,10 +232,6 @@ def _same(requests: PageRequests, page: Page, ask: Ask) -> bool:
     return page.ask._replace(url=url, rows=None) == ask._replace(rows=None)
 
 
-def _past(place: FieldPlace, values: pa.Array, high: Any) -> bool:
-    return high is not None and place.of(values[-1]) >= high
-
-
 def _page_position(offset: Offset) -> PagePosition:
     if offset.get("v") != VERSION or "skip" not in offset:
         raise OptionError(f"rest: the checkpoint belongs to a stream with other options: {offset}")
@@ -287,7 +240,3 @@ def _page_position(offset: Offset) -> PagePosition:
 
 def _page_offset(position: PagePosition) -> Offset:
     return {"v": VERSION, "ask": None if position.ask is None else position.ask.to_json(), "skip": position.skip}
-
-
-def _always() -> bool:
-    return True

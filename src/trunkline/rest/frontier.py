@@ -74,9 +74,7 @@ def field_frontier(
     found: list[pa.Array] = []
     rows = 0
     for number, page in enumerate(Pages(connection, walk, requests), 1):
-        values = decoder.batch(page).column(name)
-        if values.null_count:
-            raise ResponseError(f"incremental.field {name} is null in {values.null_count} records: no batch owns them")
+        values = field_values(decoder.batch(page), name)
         order.add(values)
         inside = values.filter(window.rows(values))
         found.append(inside)
@@ -91,11 +89,11 @@ def field_frontier(
                     f"the rows are not in ascending order of {name}, so a batch cannot be cut: ask the API to sort "
                     "them by params, or leave out maxRecordsPerTrigger and maxPagesPerTrigger"
                 )
-            return Frontier(_cut(place, found, most, complete=False), more=True, cut=True)
+            return Frontier(_cut(place, found, most), more=True, cut=True)
     if not rows:
         return None
     if most is not None and rows > most and _two_places(found):
-        return Frontier(_cut(place, found, most, complete=True), more=True)
+        return Frontier(_cut(place, found, most), more=True)
     return Frontier(cap if place.of_time else place.of(pc.max(pa.concat_arrays(found))), more=False)
 
 
@@ -132,6 +130,18 @@ def page_frontier(plan: ReadPlan, connection: Connection, start: PagePosition, m
     return Frontier(end, more=False)
 
 
+def field_values(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """The values of `incremental.field`.
+
+    Raises:
+        ResponseError: One of them is null.
+    """
+    values = batch.column(name)
+    if values.null_count:
+        raise ResponseError(f"incremental.field {name} is null in {values.null_count} records: no batch owns them")
+    return values
+
+
 class Ascending:
     """Whether values seen page by page are in ascending order so far."""
 
@@ -159,19 +169,15 @@ def _two_places(found: list[pa.Array]) -> bool:
     return any(pc.max(values).as_py() > low for values in known)
 
 
-def _cut(place: FieldPlace, found: list[pa.Array], most: int | None, *, complete: bool) -> Any:
+def _cut(place: FieldPlace, found: list[pa.Array], most: int | None) -> Any:
     """The end of a window that holds `most` rows at the most, as far as equal values allow."""
-    values = pc.array_sort_indices(joined := pa.concat_arrays(found))
-    values = joined.take(values)
+    joined = pa.concat_arrays(found)
+    values = joined.take(pc.array_sort_indices(joined))
     count = len(values) if most is None else min(most, len(values))
     if not place.of_time:
         return place.of(values[count - 1])
     # The end of a window of time is not in it: the first value that is left out.
     index = min(count, len(values) - 1)
-    first = values[0]
-    if values[index].equals(first):
-        later = values.filter(pc.greater(values, first))
-        return place.of(later[0])
-    if not complete and index == len(values) - 1 and count >= len(values):
-        return place.of(values[-1])
+    if values[index].equals(values[0]):
+        return place.of(values.filter(pc.greater(values, values[0]))[0])
     return place.of(values[index])

@@ -12,6 +12,7 @@ import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import msgspec
@@ -25,6 +26,7 @@ from trunkline.rest.read_options import READ, STREAM
 from trunkline.rest.read_rules import partition_kind
 from trunkline.rest.reading import requests_of, walk_of
 from trunkline.rest.slices import Slice, plan_slices
+from trunkline.values.envelope import BOM
 from trunkline.values.infer import infer
 
 # As JSON writes numbers (RFC 8259 section 6).
@@ -66,7 +68,7 @@ def _records(body: bytes, options: Options) -> Iterator[Any]:
     if options["format"] == "json":
         yield from msgspec.json.decode(body)
     elif options["format"] == "ndjson":
-        for text in body.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
+        for text in body.removeprefix(BOM).split(b"\n"):
             try:
                 if text.strip():
                     yield msgspec.json.decode(text)
@@ -99,14 +101,11 @@ def _options(raw: Mapping[str, str]) -> Options:
 
 def _sample(options: Options) -> list[bytes]:
     """The records of the first pages, each as the text of a JSON array; the bodies where the format is not JSON."""
-    connection = Connection(options, 1)
     part = _first_slice(options)
-    try:
+    with closing(Connection(options, 1)) as connection:
         pages = Pages(connection, walk_of(options, part), requests_of(options, part))
         sampled = itertools.islice(pages, options["samplePages"])
         return [page.body if page.envelope is None else page.envelope.records for page in sampled]
-    finally:
-        connection.close()
 
 
 def _first_slice(options: Options) -> Slice:

@@ -9,6 +9,7 @@ to `allowedHosts`.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -42,17 +43,13 @@ class PageRequests:
         options: Resolved.
         params: Set in the query of the first request, in the place of those of the same name: a window's ends.
         value: Fills `{partition}`.
-
-    Raises:
-        ResponseError: Never here; see `follow`.
     """
 
     def __init__(self, options: Options, params: tuple[tuple[str, str], ...] = (), value: str | None = None) -> None:
         self._method: str = options["method"]
         self._body: Mapping[str, Any] | None = options["requestBody"]
-        self._value = value
         self._url = _filled(options["url"], value)
-        self._params = (*((name, _placed(text, value)) for name, text in options["params"] or ()),)
+        self._params = tuple((name, _placed(text, value)) for name, text in options["params"] or ())
         self._own = params
         self._headers = {
             name: _placed(text, value) for name, text in (options["headers"] or {}).items() if _FULL_PLACE in text
@@ -92,7 +89,7 @@ class PageRequests:
         target = self.follow(location, request.url, "a redirect")
         if request.method != "GET":
             reason = "another method would be another request"
-            raise ResponseError(f"{self._shown(request.url)} redirects a {request.method}: {reason}; correct url")
+            raise ResponseError(f"{without_query(request.url)} redirects a {request.method}: {reason}; correct url")
         return self._made(target, Ask(headers=tuple((request.headers or {}).items())))
 
     def follow(self, link: str, came_from: str, what: str) -> Target:
@@ -108,21 +105,21 @@ class PageRequests:
         except ValueError:
             parts, port, url = urlsplit(""), None, ""
         if parts.scheme not in _PORTS or not parts.hostname:
-            raise ResponseError(f"{what} of {self._shown(came_from)} is no URL: {without_query(link)[:80]!r}")
+            raise ResponseError(f"{what} of {without_query(came_from)} is no URL: {without_query(link)[:80]!r}")
         if not (url.isascii() and url.isprintable()) or " " in url:
             url = quote(url, safe="%/:?#[]@!$&'()*+,;=~")
         url = self.without_key(urlunsplit(urlsplit(url)._replace(fragment="")))
         if self._secure and parts.scheme == "http":
-            raise ResponseError(f"{what} of {self._shown(came_from)} leads from https to http: {self._shown(url)}")
+            raise ResponseError(f"{what} of {without_query(came_from)} leads from https to http: {without_query(url)}")
         if parts.username or parts.password:
-            raise ResponseError(f"{what} of {self._shown(came_from)} holds a user name or password; not followed")
+            raise ResponseError(f"{what} of {without_query(came_from)} holds a user name or password; not followed")
         if origin(url) == self._origin or {parts.hostname.lower(), f"{parts.hostname.lower()}:{port}"} & self._allowed:
             return Target(url)
         if self._strip:
             return Target(url, bare=True)
         raise ResponseError(
-            f"{what} of {self._shown(came_from)} leads to another host, {parts.hostname}:{port}, and credentials go to "
-            f"no host that was not named: add allowedHosts={parts.hostname}:{port} if it is one of yours, "
+            f"{what} of {without_query(came_from)} leads to another host, {parts.hostname}:{port}, and credentials "
+            f"go to no host that was not named: add allowedHosts={parts.hostname}:{port} if it is one of yours, "
             "or crossOrigin=stripAuth to ask it without them"
         )
 
@@ -145,7 +142,7 @@ class PageRequests:
                 raise ResponseError(f"the page cannot be asked for: {problem}")
         body = None
         if self._method != "GET":
-            document = json.loads(json.dumps(self._body or {}))
+            document = copy.deepcopy(dict(self._body or {}))
             for path, value in ask.body:
                 _set(document, path, value)
             body = json.dumps(document, separators=(",", ":")).encode()
@@ -154,9 +151,6 @@ class PageRequests:
             request = _prepared(self._prepare, request)
         request.tag = target
         return request
-
-    def _shown(self, url: str) -> str:
-        return without_query(url)
 
 
 def _prepared(prepare: Callable[..., Any], request: Request) -> Request:

@@ -1,10 +1,10 @@
 """One chain of pages: asked for over the engine, checked by the paging, opened, and handed on.
 
-    with Pages(plan, walk, requests) as pages:
-        for page in pages:
+    with closing(Connection(options, tasks=1)) as connection:
+        for page in Pages(connection, walk, requests):
             page.envelope.records     # the JSON array of the page's records
 
-The next page is asked for before the one at hand is used up; see `trunkline.http.prefetch` for the thread that does it.
+`read_ahead` does so in another thread, and asks for the next page before the one at hand is used up.
 """
 
 from __future__ import annotations
@@ -13,27 +13,30 @@ import csv
 import io
 import json
 import re
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from trunkline.errors import AuthError, RejectedError, ResponseError, TrunklineError, UnavailableError
 from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner
 from trunkline.http.client import Client
-from trunkline.http.message import Exchange, Outcome, Request
+from trunkline.http.message import Exchange, Outcome, Request, head_of
+from trunkline.http.prefetch import Prefetched
 from trunkline.http.setup import open_client
 from trunkline.options import Options
 from trunkline.rest.page_request import PageRequests, Target, shown_query
 from trunkline.rest.paging import Answer, Ask, Walk
 from trunkline.values.envelope import Envelope, open_envelope
 
+T = TypeVar("T")
+
 # How many redirects one page may take; browsers stop at 20, curl at 50 and most libraries at 10 to 30.
 _MOST_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # A page that is too large for the server, or takes it too long, may be asked for in halves.
-TOO_MUCH = frozenset({413, 504})
+_TOO_MUCH = frozenset({413, 504})
 _UNAUTHORIZED = frozenset({401, 403})
 _NO_CONTENT = 204
 _NOTHING = Envelope(None, b"[]", 0, "$", None)
@@ -43,9 +46,7 @@ _ABOUT_PAGES = re.compile(
     r"|message|self|first|last|per_|result|@odata|object|url|time|date|version|request|query",
     re.IGNORECASE,
 )
-# How much of an answer's body stands in an error.
-_HEAD = 300
-# What no answer to a read may be: credentials are not sent there.
+# What a stranger is not shown: everything that tells who asks.
 _BARE_OPTIONS = {
     "headers": None, "secretHeaders": None, "auth.type": "none", "tls.cert": None, "tls.keyFile": None,
     "tls.keyPassword": None,
@@ -130,9 +131,8 @@ class Connection:
                 bare = self.options.replaced(_BARE_OPTIONS)
                 self._stranger = open_client(bare, Auth.from_options(bare), {}, reading=True, tasks=self._tasks)
             client = self._stranger
-        pending = deque([request])
-        # An iterator that is empty after one: the schedule keeps its state from request to request.
-        outcomes = client.send(iter(pending))
+        # One request at a time: the schedule keeps its state from one to the next.
+        outcomes = client.send(iter((request,)))
         for outcome in outcomes:
             if outcome is not None:
                 for _ in outcomes:
@@ -149,7 +149,7 @@ class Connection:
         shown = shown_query(request.url)
         tries = f"{outcome.attempts} {'try' if outcome.attempts == 1 else 'tries'}"
         body = outcome.exchange.body if outcome.exchange is not None else b""
-        head = " ".join(body[: _HEAD * 4].decode("utf-8", "replace").split())[:_HEAD]
+        head = head_of(body)
         text = self._clean(f"{request.method} {shown} after {tries}: {outcome.reason}" + (f": {head}" if head else ""))
         if status in _UNAUTHORIZED and outcome.kind in {"rejected", "unsent"}:
             return AuthError(f"{text}. Check auth.*.", status=status)
@@ -186,7 +186,7 @@ class Pages:
             try:
                 exchange, url = self._followed(request)
             except (RejectedError, UnavailableError) as refused:
-                if refused.status not in TOO_MUCH or not self._walk.smaller():
+                if refused.status not in _TOO_MUCH or not self._walk.smaller():
                     raise
                 continue
             page = self._opened(ask, before, exchange, url)
@@ -264,6 +264,30 @@ class Pages:
         if envelope is not None:
             return Answer(page.url, exchange.headers, envelope.document, count, envelope.last, fingerprint)
         return Answer(page.url, exchange.headers, None, count, lambda: _last_line(page.body), fingerprint)
+
+
+def read_ahead(connection: Connection, source: Iterable[T], *, ahead: bool = True) -> Iterator[T]:
+    """What a generator of pages gives, with the next item on its way in another thread; closes the connection.
+
+    Args:
+        connection: What the generator asks with. It is stopped when nobody wants more.
+        source: Closed by the thread that ran it.
+        ahead: False to ask for a page only when it is wanted.
+    """
+
+    def closing_at_the_end() -> Generator[T]:
+        with closing(connection):
+            yield from source
+
+    if not ahead:
+        yield from closing_at_the_end()
+        return
+    prefetched = Prefetched(closing_at_the_end(), closes=True)
+    try:
+        yield from (item for item in prefetched.items(may_block=lambda: True) if item is not None)
+    finally:
+        prefetched.close()
+        connection.stop()
 
 
 def _last_line(body: bytes) -> Any:

@@ -1,7 +1,7 @@
 """Positions of a stream, and the windows between two of them.
 
-    place = field_kind(pa.timestamp("us", "UTC"), options)     # how a field is compared, asked for and written down
-    place.window(start, end)                                    # the rows between two offsets
+    place = FieldPlace(pa.timestamp("us", "UTC"), options)      # how a field is compared, asked for and written down
+    place.window(low, high)                                     # the rows between two values
 
 A stream stands either at a value of `incremental.field`, or, without one, at a row of a page:
 

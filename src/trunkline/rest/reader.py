@@ -10,6 +10,7 @@ There is no `pushFilters`: with it, Spark 4.1 to 4.3 return wrong rows when a Da
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 from pyspark.sql.datasource import DataSourceReader, InputPartition
@@ -27,7 +28,7 @@ from pyspark.sql.types import (
 )
 
 from trunkline.errors import OptionError
-from trunkline.http.setup import load_door, settings_of
+from trunkline.http.setup import check_files_and_doors
 from trunkline.options import Options
 from trunkline.rest.literals import warn_of_literals
 from trunkline.rest.options import read_options
@@ -76,7 +77,7 @@ class RestReader:
         warn_of_literals(options)
         parsed = options.resolved()
         check_schema(schema, parsed)
-        check_on_driver(parsed)
+        check_files_and_doors(parsed)
         self._plan = ReadPlan(parsed, arrow_schema(schema))
 
 
@@ -100,12 +101,9 @@ class RestBatchReader(RestReader, DataSourceReader):
     def _count_pages(self) -> tuple[int, int]:
         """How many records there are, and how many the first page holds."""
         options = self._plan.options
-        connection = Connection(options, 1)
         walk = walk_of(options, Slice())
-        try:
+        with closing(Connection(options, 1)) as connection:
             page = next(iter(Pages(connection, walk, requests_of(options, Slice()))))
-        finally:
-            connection.close()
         if walk.total is None or page.envelope is None:
             raise OptionError(f"rest: page.totalField={options['page.totalField']} is not in the answer")
         return walk.total, page.envelope.count
@@ -136,11 +134,3 @@ def check_schema(schema: StructType, options: Options) -> None:
             problems.append(f"{name}={column} is no column of the schema ({', '.join(schema.names)})")
     if problems:
         raise OptionError("rest: the schema does not fit", problems)
-
-
-def check_on_driver(options: Options) -> None:
-    """What would fail in every task fails here, once."""
-    for door in ("prepare", "judge"):
-        load_door(options, door)
-    if options["tls.ca"] or options["tls.cert"]:
-        settings_of(options).ssl_context()

@@ -17,11 +17,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trunkline.errors import RejectedError, ResponseError, UnavailableError
-from trunkline.http.prefetch import Prefetched
 from trunkline.options import Options
 from trunkline.rest.bounds import Bound
 from trunkline.rest.page_request import PageRequests
-from trunkline.rest.pages import Connection, Page, Pages
+from trunkline.rest.pages import Connection, Page, Pages, read_ahead
 from trunkline.rest.paging import OffsetPaging, PagePaging, Walk, paging_of
 from trunkline.rest.slices import Slice
 from trunkline.values.envelope import Envelope
@@ -126,14 +125,9 @@ def read_slices(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterat
     most = plan.options["maxRows"]
     decoder = PageDecoder(plan)
     connection = Connection(plan.options, tasks)
-    source = _pages(plan.options, connection, slices)
-    prefetched: Prefetched[tuple[Slice, Page]] | None = None
-    if most is None:
-        prefetched = Prefetched(source, closes=True)
-        source = (item for item in prefetched.items(_always) if item is not None)
     rows = 0
     try:
-        for part, page in source:
+        for part, page in read_ahead(connection, _pages(plan.options, connection, slices), ahead=most is None):
             batch = within(decoder.batch(page), plan.options["partitionColumn"], part.low, part.high)
             if most is not None:
                 batch = batch.slice(0, most - rows)
@@ -143,9 +137,6 @@ def read_slices(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterat
             if rows == most:
                 return
     finally:
-        if prefetched is not None:
-            prefetched.close()
-        connection.stop()
         if decoder.malformed:
             fate = "left out" if plan.options["mode"] == "DROPMALFORMED" else "kept as text"
             log.warning("records that did not fit the schema and were %s: %d", fate, decoder.malformed)
@@ -179,22 +170,19 @@ def _scalar(bound: Bound, kind: pa.DataType) -> pa.Scalar:
 
 def _pages(options: Options, connection: Connection, slices: tuple[Slice, ...]) -> Iterator[tuple[Slice, Page]]:
     waiting = list(reversed(slices))
-    try:
-        while waiting:
-            part = waiting.pop()
-            answered = False
-            try:
-                for page in Pages(connection, walk_of(options, part), requests_of(options, part)):
-                    answered = True
-                    yield part, page
-            except (RejectedError, UnavailableError) as refused:
-                halves = part.halves(options) if refused.status in _WINDOW_REFUSALS and not answered else [part]
-                if len(halves) == 1:
-                    raise
-                log.info("%s is refused with status %s: read in halves", part, refused.status)
-                waiting += reversed(halves)
-    finally:
-        connection.close()
+    while waiting:
+        part = waiting.pop()
+        answered = False
+        try:
+            for page in Pages(connection, walk_of(options, part), requests_of(options, part)):
+                answered = True
+                yield part, page
+        except (RejectedError, UnavailableError) as refused:
+            halves = part.halves(options) if refused.status in _WINDOW_REFUSALS and not answered else [part]
+            if len(halves) == 1:
+                raise
+            log.info("%s is refused with status %s: read in halves", part, refused.status)
+            waiting += reversed(halves)
 
 
 def walk_of(options: Options, part: Slice) -> Walk:
@@ -210,7 +198,3 @@ def walk_of(options: Options, part: Slice) -> Walk:
 def requests_of(options: Options, part: Slice) -> PageRequests:
     """What makes its requests."""
     return PageRequests(options, part.params(options), part.value)
-
-
-def _always() -> bool:
-    return True

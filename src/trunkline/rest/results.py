@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from trunkline.options import Options
+from trunkline.rest.paths import at
 
 # How much of a reason that is not text is kept.
 _REASON_LENGTH = 300
@@ -48,10 +49,10 @@ class ResultReader:
     def __init__(
         self, path: str, id_field: str | None, ok: str | None, error: str | None, success: Collection[int]
     ) -> None:
-        self._path = [] if path == "$" else path.removeprefix("$.").split(".")
+        self._path = path
         self.id_field = id_field
-        self._ok = ok.split(".") if ok else None
-        self._error = error.split(".") if error else None
+        self._ok = ok
+        self._error = error
         self._success = success
 
     @classmethod
@@ -83,8 +84,7 @@ class ResultReader:
         except orjson.JSONDecodeError:
             message = "the answer to the batch is not JSON"
             raise ResultsError(message) from None
-        found = _dig(found, self._path)
-        where = ".".join(self._path) or "$"
+        found, where = at(found, self._path), self._path
         if not isinstance(found, list):
             message = f"the answer to the batch has no list at {where}"
             raise ResultsError(message)
@@ -95,8 +95,7 @@ class ResultReader:
         return [self._result(entry) for entry in entries]
 
     def _by_id(self, entries: list[Any], ids: Sequence[str | None]) -> list[Any]:
-        path = (self.id_field or "").split(".")
-        named = {_text(_dig(entry, path)): entry for entry in entries}
+        named = {_text(at(entry, self.id_field or "")): entry for entry in entries}
         missing = [name for name in ids if name is None or name not in named]
         if missing or len(set(ids)) != len(ids):
             message = f"the answer to the batch does not name each row once by {self.id_field}"
@@ -104,8 +103,8 @@ class ResultReader:
         return [named[name or ""] for name in ids]
 
     def _result(self, entry: Any) -> RowResult:
-        told = _dig(entry, self._ok) if self._ok else None
-        reason = _dig(entry, self._error) if self._error else None
+        told = at(entry, self._ok) if self._ok else None
+        reason = at(entry, self._error) if self._error else None
         status = _status(told)
         if self._ok is None:
             ok = not reason
@@ -114,17 +113,6 @@ class ResultReader:
         else:
             ok = told is True or told in ("true", "ok", "success", "created", "updated")
         return RowResult(ok, status, "" if ok else _reason(reason, told))
-
-
-def _dig(value: Any, path: Sequence[str]) -> Any:
-    for name in path:
-        if isinstance(value, dict):
-            value = value.get(name)
-        elif isinstance(value, list) and name.isdecimal() and int(name) < len(value):
-            value = value[int(name)]
-        else:
-            return None
-    return value
 
 
 def _status(told: object) -> int:

@@ -1,6 +1,6 @@
 """What a read is split into: slices that together hold every row once.
 
-    plan_slices(options, first_page)    # [Slice(params=(("from", "2026-01-01"), ("to", "2026-01-02")), ...), ...]
+    plan_slices(options, count_pages)      # [Slice(value="de"), Slice(value="fr")] for partition.values=de,fr
 
 A slice is read by one chain of pages. A task reads one or several, one after the other.
 """

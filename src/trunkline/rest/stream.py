@@ -6,7 +6,6 @@ offsets (`follow`), and nothing else decides what they are: a restarted query re
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -27,8 +26,6 @@ except ImportError:  # before, a stream reads what its own options allow, and Av
     limits = None  # type: ignore[assignment]
 
 _AvailableNow: type = getattr(limits, "SupportsTriggerAvailableNow", object)
-
-log = logging.getLogger("trunkline.rest")
 
 
 class StreamPartition(InputPartition):

@@ -29,7 +29,7 @@ from pyspark.sql.types import (
 )
 
 from trunkline.errors import OptionError, ResponseLogError
-from trunkline.http.setup import load_door, settings_of
+from trunkline.http.setup import check_files_and_doors
 from trunkline.options import Options
 from trunkline.responses import Task, locate, prepare_folder, write_summary
 from trunkline.rest.delivery import Delivery, WritePlan
@@ -181,9 +181,6 @@ def _check_on_driver(options: Options) -> None:
             "add rateLimitTasks=N (tasks that run at once, at most the cluster's cores), "
             "or df.coalesce(1) with rateLimitTasks=1. Nothing was sent"
         )
-    for door in ("prepare", "judge"):
-        load_door(options, door)
-    if options["tls.ca"] or options["tls.cert"]:
-        settings_of(options).ssl_context()
+    check_files_and_doors(options)
     if options["responses"]:
         prepare_folder(options["responses"])

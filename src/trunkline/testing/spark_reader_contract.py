@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from trunkline.session import register_source
 from trunkline.testing.reader_contract import ReaderContract
 from trunkline.testing.reader_subject import Numbered, ReaderSubject, numbered
 from trunkline.testing.spark_writer_contract import spark_errors
@@ -41,12 +42,8 @@ class _SparkSubject(ReaderSubject):
     """What the contracts below share."""
 
     def register(self, spark: SparkSession) -> None:
-        """Make the format known; Spark 4.0 refuses a name that it has found by itself."""
-        try:
-            spark.dataSource.register(self.source)
-        except Exception as error:
-            if "DATA_SOURCE_ALREADY_EXISTS" not in str(error):
-                raise
+        """Make the format known."""
+        register_source(spark, self.source)
 
     def expect_frame(self, df: DataFrame, rows: Sequence[Numbered], why: str) -> None:
         """A DataFrame holds these rows, each once."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from trunkline.session import register_source
 from trunkline.testing.writer_contract import WriterContract, owed, owed_error
 
 if TYPE_CHECKING:
@@ -82,12 +83,8 @@ class SparkWriterContract(WriterContract):
     # What the tests share
 
     def register(self, spark: SparkSession) -> None:
-        """Make the format known; Spark 4.0 refuses a name that it has found by itself."""
-        try:
-            spark.dataSource.register(self.source)
-        except Exception as error:
-            if "DATA_SOURCE_ALREADY_EXISTS" not in str(error):
-                raise
+        """Make the format known."""
+        register_source(spark, self.source)
 
     def frame(self, spark: SparkSession, numbers: Sequence[int]) -> DataFrame:
         """The rows of these numbers, in two partitions."""

@@ -7,7 +7,8 @@
     cancel(run, options) -> None             ask for its end; done before it is over
 
 `options` are those of the format `jobs`, resolved. Errors have the names of `trunkline.errors`: a request that the
-platform refuses is a `RejectedError`, one that it could not take now an `UnavailableError`, a credential an `AuthError`.
+platform refuses is a `RejectedError`, one that it could not take now an `UnavailableError`, a bad credential an
+`AuthError`.
 """
 
 from __future__ import annotations
