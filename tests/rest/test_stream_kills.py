@@ -96,14 +96,16 @@ def while_it_grows(folder: Path, count: int) -> Iterator[None]:
 def running(url: str, folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The job in a process group of its own."""
     command = [sys.executable, str(Path(__file__).with_name("stream_job.py")), url, str(folder)]
-    with (folder / "job.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, start_new_session=True)
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"running\n"
-        yield process
-    finally:
-        kill(process)
+    with (
+        (folder / "job.log").open("ab") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, start_new_session=True) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"running\n"
+            yield process
+        finally:
+            kill(process)
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
