@@ -20,7 +20,8 @@ import pyarrow.compute as pc
 
 from trunkline.errors import OptionError, ResponseError
 from trunkline.options import Options
-from trunkline.rest.frontier import Ascending, Frontier, PagePosition, field_frontier, field_values, page_frontier
+from trunkline.polling import NextOffset
+from trunkline.rest.frontier import Ascending, PagePosition, field_frontier, field_values, page_frontier
 from trunkline.rest.page_request import PageRequests
 from trunkline.rest.pages import Connection, Page, Pages, read_ahead
 from trunkline.rest.paging import Ask, Walk, paging_of
@@ -50,7 +51,7 @@ class FieldSource:
         place = self.place
         return place.offset(place.start)
 
-    def frontier(self, start: Offset, most: int | None) -> Frontier | None:
+    def frontier(self, start: Offset, most: int | None) -> NextOffset | None:
         """Where the batch after `start` ends."""
         place = self.place
         low = place.value(start)
@@ -60,9 +61,9 @@ class FieldSource:
         with closing(Connection(self.plan.options, _TASKS)) as connection:
             found = field_frontier(self.plan, connection, place, low, cap, most)
         if found is not None:
-            return Frontier(place.offset(found.end, cut=found.cut), found.more)
+            return NextOffset(place.offset(found.end, cut=found.cut), found.more)
         if place.lookback and self._late(start, place.offset(cap)):
-            return Frontier(place.offset(cap), more=False)
+            return NextOffset(place.offset(cap), more=False)
         return None
 
     def _late(self, start: Offset, end: Offset) -> bool:
@@ -126,12 +127,12 @@ class PageSource:
         """The first row of the first page."""
         return {"v": VERSION, "ask": None, "skip": 0}
 
-    def frontier(self, start: Offset, most: int | None) -> Frontier | None:
+    def frontier(self, start: Offset, most: int | None) -> NextOffset | None:
         """Where the batch after `start` ends."""
         position = _page_position(start)
         with closing(Connection(self.plan.options, _TASKS)) as connection:
             found = page_frontier(self.plan, connection, position, most)
-        return None if found.end == position else Frontier(_page_offset(found.end), found.more)
+        return None if found.end == position else NextOffset(_page_offset(found.end), found.more)
 
     def rows(self, start: Offset, end: Offset) -> Iterator[pa.RecordBatch]:
         """The rows of a micro-batch."""

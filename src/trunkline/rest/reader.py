@@ -29,8 +29,8 @@ from pyspark.sql.types import (
 
 from trunkline.errors import OptionError
 from trunkline.http.setup import check_files_and_doors
+from trunkline.literals import warn_of_literals
 from trunkline.options import Options
-from trunkline.rest.literals import warn_of_literals
 from trunkline.rest.options import read_options
 from trunkline.rest.pages import Connection, Pages
 from trunkline.rest.read_rules import partition_kind

@@ -6,7 +6,6 @@ offsets (`follow`), and nothing else decides what they are: a restarted query re
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,18 +13,12 @@ import pyarrow as pa
 from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
 from pyspark.sql.types import StructType
 
+from trunkline.polling import AvailableNow, Polling
 from trunkline.rest.follow import source_of, spooled
 from trunkline.rest.options import stream_options
 from trunkline.rest.position import Offset
 from trunkline.rest.reader import RestReader
 from trunkline.rest.spool import Spool
-
-try:  # Spark 4.2 and later
-    from pyspark.sql.streaming import datasource as limits
-except ImportError:  # before, a stream reads what its own options allow, and AvailableNow is one batch
-    limits = None  # type: ignore[assignment]
-
-_AvailableNow: type = getattr(limits, "SupportsTriggerAvailableNow", object)
 
 
 class StreamPartition(InputPartition):
@@ -37,7 +30,7 @@ class StreamPartition(InputPartition):
         self.end = end
 
 
-class RestStreamReader(RestReader, DataSourceStreamReader, _AvailableNow):  # type: ignore[misc]
+class RestStreamReader(RestReader, DataSourceStreamReader, AvailableNow):  # type: ignore[misc]
     """`spark.readStream.format("rest")`.
 
     Args:
@@ -49,52 +42,27 @@ class RestStreamReader(RestReader, DataSourceStreamReader, _AvailableNow):  # ty
         super().__init__(stream_options(options), schema)
         parsed = self._plan.options
         self._source = source_of(self._plan)
-        self._poll = parsed["pollInterval"]
-        self._most: int | None = parsed["maxRecordsPerTrigger"]
-        self._polled_at = float("-inf")
-        self._last: Offset | None = None
-        self._more = False
-        self._available_now = False
-        self._reached_end = False
+        self._polling = Polling(parsed["pollInterval"], parsed["maxRecordsPerTrigger"])
 
     def initialOffset(self) -> Offset:  # noqa: N802 - Spark's name
         """Where a new stream begins: the same however often it is asked."""
         return self._source.initial()
 
     def latestOffset(self, start: Offset | None = None, limit: Any = None) -> Offset:  # noqa: N802 - Spark's name
-        """Where the next micro-batch ends; `start` when there is nothing new.
-
-        Spark asks about a hundred times a second; the API is asked once in `pollInterval`, and at once while there is
-        more than a batch may hold. Before 4.2 Spark tells neither `start` nor `limit`.
-        """
-        position = start or self._last or self.initialOffset()
-        if self._available_now and self._reached_end:
-            return position
-        now = time.monotonic()
-        if not self._more and now - self._polled_at < self._poll:
-            return position
-        self._polled_at = now
-        most = self._most
-        if limit is not None:
-            most = limit.max_rows if hasattr(limit, "max_rows") else None
-        found = self._source.frontier(position, most)
-        self._more = found is not None and found.more
-        self._reached_end = not self._more
-        self._last = position if found is None else found.end
-        return self._last
+        """Where the next micro-batch ends; `start` when there is nothing new."""
+        return self._polling.latest(start or self._polling.last or self.initialOffset(), limit, self._source.frontier)
 
     def getDefaultReadLimit(self) -> Any:  # noqa: N802 - Spark's name
         """`maxRecordsPerTrigger`, for Spark 4.2 and later."""
-        return limits.ReadAllAvailable() if self._most is None else limits.ReadMaxRows(self._most)
+        return self._polling.read_limit()
 
     def prepareForTriggerAvailableNow(self) -> None:  # noqa: N802 - Spark's name
         """End at the first end of the API's rows that is reached, whatever comes after."""
-        self._available_now, self._reached_end = True, False
+        self._polling.end_at_next_end()
 
     def partitions(self, start: Offset, end: Offset) -> list[InputPartition]:
         """One task per micro-batch. Before Spark 4.2 this is also how a restarted stream learns where it stands."""
-        if self._last is None:
-            self._last = end
+        self._polling.learn(end)
         return [StreamPartition(start, end)] if start != end else []
 
     def read(self, partition: StreamPartition) -> Iterator[pa.RecordBatch]:  # type: ignore[override]

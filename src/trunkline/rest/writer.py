@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from pyspark import TaskContext
 from pyspark.sql.datasource import DataSourceArrowWriter, DataSourceStreamWriter, WriterCommitMessage
 from pyspark.sql.types import (
     ArrayType,
@@ -30,10 +29,11 @@ from pyspark.sql.types import (
 
 from trunkline.errors import OptionError, ResponseLogError
 from trunkline.http.setup import check_files_and_doors
+from trunkline.literals import warn_of_literals
+from trunkline.micro_batch import micro_batch, task_context
 from trunkline.options import Options
 from trunkline.responses import Task, locate, prepare_folder, write_summary
 from trunkline.rest.delivery import Delivery, WritePlan
-from trunkline.rest.literals import warn_of_literals
 from trunkline.rest.options import write_options
 from trunkline.rest.report import Report, conclude, summary_of, tell, total
 from trunkline.rest.rows import RequestBuilder
@@ -41,9 +41,6 @@ from trunkline.rest.stop import StopFlag
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-# Set by Spark for every task of a micro-batch; a stream writer is told them no other way.
-_QUERY_ID, _BATCH_ID = "sql.streaming.queryId", "streaming.sql.batchId"
 
 log = logging.getLogger("trunkline.rest")
 
@@ -78,15 +75,11 @@ class RestWriter:
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> RestCommitMessage:
         """Send one partition; what the server refuses travels to `commit` in the message, never as an exception."""
-        context = TaskContext.get()
-        if context is None:
-            message = "write() is called by Spark, inside a task"
-            raise RuntimeError(message)
-        query, batch = context.getLocalProperty(_QUERY_ID), context.getLocalProperty(_BATCH_ID)
-        streaming = isinstance(self, DataSourceStreamWriter) and query is not None and batch is not None
-        run = str(query) if streaming else self._plan.run_id
-        task = Task(run, int(str(batch)) if streaming else None, context.partitionId(), context.taskAttemptId())
-        scope = f"{run}/{batch}" if streaming else run
+        context = task_context()
+        batch = micro_batch(self, context)
+        run = batch.query_id if batch else self._plan.run_id
+        task = Task(run, batch.number if batch else None, context.partitionId(), context.taskAttemptId())
+        scope = f"{run}/{batch.number}" if batch else run
         return RestCommitMessage(Delivery(self._plan, task, scope).run(iterator))
 
     def _finish(self, messages: Sequence[WriterCommitMessage | None], batch_id: int | None, *, aborted: bool) -> None:

@@ -8,7 +8,7 @@ import logging
 import pytest
 from pyspark.sql.types import LongType, StructType
 
-from trunkline.rest import literals
+from trunkline import literals
 from trunkline.rest.writer import RestBatchWriter
 
 SCHEMA = StructType().add("id", LongType())

@@ -6,7 +6,7 @@ import logging
 
 from trunkline.options import Options
 
-log = logging.getLogger("trunkline.rest")
+log = logging.getLogger("trunkline")
 
 _told: set[str] = set()
 
