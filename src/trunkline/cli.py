@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trunkline.responses import Location
 
 # The formats of `trunkline.SOURCES`, known without loading Spark.
-FORMATS = ("rest",)
+FORMATS = ("rest", "jobs")
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 # Wide enough for the text of an option, narrow enough to be read.
 _WIDEST = 120

@@ -8,6 +8,7 @@ TrunklineError
 ├── RejectedError       fix the rows: the server refused them for good
 ├── UnavailableError    run again later: the server never answered for good
 ├── ResponseError       the server's 2xx breaks its promise
+├── RunError            look at the job run that did not succeed
 └── ResponseLogError    make the response log writable
 ```
 
@@ -87,6 +88,13 @@ class UnavailableError(TrunklineError):
 
 class ResponseError(TrunklineError):
     """A successful status with a body that is not what was agreed."""
+
+
+class RunError(TrunklineError):
+    """A job run that was waited for did not succeed, or did not end in time.
+
+    Details: `runs`, all runs of the call as they were last seen.
+    """
 
 
 class ResponseLogError(TrunklineError):

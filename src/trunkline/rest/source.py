@@ -9,17 +9,13 @@ This module is what Spark loads in every Python process to learn a name: the eng
 
 from __future__ import annotations
 
-import importlib
-import sys
 from typing import TYPE_CHECKING
 
 from pyspark.sql.datasource import DataSource
 
-from trunkline.errors import MissingExtraError, OptionError, TrunklineError
+from trunkline.loading import WithoutFrames, append_only, loaded
 
 if TYPE_CHECKING:
-    from types import ModuleType, TracebackType
-
     from pyspark.sql.types import StructType
 
     from trunkline.rest.reader import RestBatchReader
@@ -37,59 +33,27 @@ class RestDataSource(DataSource):
 
     def schema(self) -> StructType:
         """Of a sample of the API, where the user gives none."""
-        with _WithoutFrames():
-            return _loaded("inference").inferred_schema(self.options)  # type: ignore[no-any-return]
+        with WithoutFrames():
+            return loaded("rest.inference").inferred_schema(self.options)  # type: ignore[no-any-return]
 
     def reader(self, schema: StructType) -> RestBatchReader:
         """For `spark.read` and `SELECT`."""
-        with _WithoutFrames():
-            return _loaded("reader").RestBatchReader(self.options, schema)  # type: ignore[no-any-return]
+        with WithoutFrames():
+            return loaded("rest.reader").RestBatchReader(self.options, schema)  # type: ignore[no-any-return]
 
     def streamReader(self, schema: StructType) -> RestStreamReader:  # noqa: N802 - Spark's name
         """For `spark.readStream`."""
-        with _WithoutFrames():
-            return _loaded("stream").RestStreamReader(self.options, schema)  # type: ignore[no-any-return]
+        with WithoutFrames():
+            return loaded("rest.stream").RestStreamReader(self.options, schema)  # type: ignore[no-any-return]
 
     def writer(self, schema: StructType, overwrite: bool) -> RestBatchWriter:
         """For `df.write` and `INSERT INTO`."""
-        _refuse_overwrite(overwrite=overwrite)
-        with _WithoutFrames():
-            return _loaded("writer").RestBatchWriter(self.options, schema)  # type: ignore[no-any-return]
+        append_only("rest: what an API holds cannot be overwritten", overwrite=overwrite)
+        with WithoutFrames():
+            return loaded("rest.writer").RestBatchWriter(self.options, schema)  # type: ignore[no-any-return]
 
     def streamWriter(self, schema: StructType, overwrite: bool) -> RestStreamWriter:  # noqa: N802 - Spark's name
         """For `df.writeStream`."""
-        _refuse_overwrite(overwrite=overwrite)
-        with _WithoutFrames():
-            return _loaded("writer").RestStreamWriter(self.options, schema)  # type: ignore[no-any-return]
-
-
-def _refuse_overwrite(*, overwrite: bool) -> None:
-    if overwrite:
-        how = 'use .mode("append"), and outputMode append for a stream'
-        raise OptionError(f"rest: what an API holds cannot be overwritten: {how}")
-
-
-class _WithoutFrames:
-    """Lets an error of ours out without the frames it went through.
-
-    With `tracebackWithLocals`, Spark 4.3 prints the local variables of each of them: on the way from the options to
-    the place that refuses them, they hold credentials in clear.
-    """
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if isinstance(error, TrunklineError):
-            raise error.with_traceback(None) from None
-
-
-def _loaded(module: str) -> ModuleType:
-    try:
-        return importlib.import_module(f"trunkline.rest.{module}")
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(
-            f"Spark's workers run {sys.executable}, which has no {error.name}: install trunkline's dependencies there "
-            f"(`{sys.executable} -m pip install trunkline`), or name another interpreter in PYSPARK_PYTHON before the "
-            "session starts"
-        ) from None
+        append_only("rest: what an API holds cannot be overwritten", overwrite=overwrite)
+        with WithoutFrames():
+            return loaded("rest.writer").RestStreamWriter(self.options, schema)  # type: ignore[no-any-return]
