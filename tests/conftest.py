@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from pyspark.sql import SparkSession
+
+import trunkline
 
 # Workers run the interpreter of the tests, whichever `python3` stands first on the path.
 os.environ["PYSPARK_PYTHON"] = sys.executable
@@ -26,9 +29,16 @@ settings.register_profile("local", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
-pytest_plugins = ["trunkline.testing.plugin", "tests.servers.fixtures"]
+pytest_plugins = ["trunkline.testing.plugin", "tests.servers.fixtures", "tests.servers.connect"]
 
 SPARK_FIXTURES = {"spark_session", "spark_context"}
+
+
+@pytest.fixture
+def spark(spark_session: SparkSession) -> SparkSession:
+    """The session that all tests share, with the formats of Trunkline."""
+    trunkline.register(spark_session)
+    return spark_session
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by marker

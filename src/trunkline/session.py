@@ -5,8 +5,11 @@ from __future__ import annotations
 import shutil
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from trunkline.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -15,9 +18,10 @@ if TYPE_CHECKING:
 
 def sources() -> tuple[type[DataSource], ...]:
     """Every format of Trunkline."""
+    from trunkline.jobs.source import JobsDataSource
     from trunkline.rest.source import RestDataSource
 
-    return (RestDataSource,)
+    return (RestDataSource, JobsDataSource)
 
 
 def register_sources(spark: SparkSession) -> None:
@@ -37,6 +41,38 @@ def register_source(spark: SparkSession, source: type[DataSource]) -> None:
     except Exception as error:
         if "DATA_SOURCE_ALREADY_EXISTS" not in str(error):
             raise
+
+
+def get_spark(app_name: str | None = None, config: Mapping[str, str] | None = None) -> SparkSession:
+    """The Spark of this place: the session that is active, else one made as the place says.
+
+        spark = get_spark(config={"spark.sql.shuffle.partitions": "8"})
+
+    It never sets a master, because what code sets outranks spark-submit: that comes from spark-submit, Databricks, Glue
+    or EMR, from `spark-defaults.conf` or `PYSPARK_SUBMIT_ARGS`; where nothing names one, Spark itself takes
+    `local[*]`. `SPARK_REMOTE` makes it a Connect session. Works from pyspark 3.5 on.
+
+    Args:
+        app_name: Of a session that is made now; without, spark-submit's `--name` stands.
+        config: More of its configuration; on a session that is there, what Spark lets change.
+
+    Raises:
+        MissingExtraError: There is no Spark here.
+    """
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        advice = "run it with spark-submit or on a cluster, or pip install 'trunkline[spark]'"
+        raise MissingExtraError(f"there is no Spark here: {advice}") from None
+    active = SparkSession.getActiveSession()
+    if active is not None and not config:
+        return active
+    builder = SparkSession.builder
+    if app_name is not None and active is None:
+        builder = builder.appName(app_name)
+    for name, value in (config or {}).items():
+        builder = builder.config(name, value)
+    return builder.getOrCreate()
 
 
 def _warn_of_another_python(spark: SparkSession) -> None:

@@ -11,17 +11,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
-import trunkline
 from trunkline.rest.reader import RestBatchReader
 from trunkline.testing import FaultServer
 
 Write = Callable[..., None]
-
-
-@pytest.fixture
-def spark(spark_session: SparkSession) -> SparkSession:
-    trunkline.register(spark_session)
-    return spark_session
 
 
 @pytest.fixture

@@ -12,11 +12,8 @@ from urllib.parse import quote
 
 import pyarrow.parquet as pq
 import pytest
-from tests.rest.test_connect import bare_python, connect_server
 
 from trunkline.testing import FaultServer
-
-__all__ = ["bare_python", "connect_server"]  # fixtures, asked for by their names
 
 PLANTED = {
     "password": "pass-Q7!x/zz 9",
