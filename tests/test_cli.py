@@ -175,3 +175,56 @@ def test_a_log_that_cannot_be_read_is_a_failure(tmp_path: Path, capsys: Captured
         path.write_bytes(b"torn")
     assert main(["log", "show", str(tmp_path)]) == 1
     assert capsys.readouterr().err.startswith("trunkline: ")
+
+
+def test_a_job_is_submitted_waited_for_and_listed(capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text("def main(name): return {'said': f'hello {name}'}")
+    place = ["-o", f"local.folder={tmp_path / 'runs'}"]
+    arguments = ["--arguments", '{"name": "Ada"}', "--run-key", "k", "--wait", "-o", "pollInterval=100ms"]
+    artifact = ["-o", f"artifact={tmp_path / 'hello.py'}"]
+    assert main(["submit", "hello", "--platform", "local", *arguments, *artifact, *place]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("SUCCEEDED  hello on local, run ")
+    assert main(["runs", "--json", *place]) == 0
+    run = json.loads(capsys.readouterr().out)
+    assert (run["job"], run["run_key"], run["state"]) == ("hello", "k", "SUCCEEDED")
+    assert json.loads(run["result"])["output"] == {"said": "hello Ada"}
+    assert main(["runs", *place]) == 0
+    heading, row = capsys.readouterr().out.splitlines()
+    assert heading.split() == ["STARTED", "(UTC)", "TOOK", "PLATFORM", "JOB", "STATE", "RUN", "ERROR"]
+    assert row.split()[3:] == ["local", "hello", "SUCCEEDED", run["run_id"]]
+
+
+def test_a_failed_run_that_was_waited_for_fails_the_command(capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / "sad.py").write_text("def main(): raise ValueError('no such table')")
+    given = ["-o", f"local.folder={tmp_path / 'runs'}", "-o", f"artifact={tmp_path / 'sad.py'}", "--wait"]
+    assert main(["submit", "sad", "--platform", "local", "-o", "pollInterval=100ms", *given]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("trunkline: 1 of 1 runs were started\n  - did not succeed: sad on local, run ")
+    assert "ValueError: no such table" in error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["submit", "x", "--platform", "moon"], "platform: 'moon' is none of local, spark, databricks"),
+        (["submit", "x", "--platform", "local", "--arguments", "[1]"], "--arguments: not a JSON object"),
+        (["submit", "x", "--platform", "local", "-o", "wait"], "--option wait: write NAME=VALUE"),
+        (["runs", "--since", "soon"], "since: 'soon' is no time: write 2026-05-01"),
+        (["runs", "--states", "SAD"], "states: 'SAD' is none of PENDING, RUNNING"),
+    ],
+)
+def test_wrong_options_of_jobs_are_told(capsys: Captured, arguments: list[str], told: str) -> None:
+    assert main(arguments) == 2
+    assert told in capsys.readouterr().err
+
+
+def test_an_entry_script_is_written_once_and_runs_jobs(capsys: Captured, tmp_path: Path) -> None:
+    script = tmp_path / "entry.py"
+    assert main(["new", "entry", "glue", str(script)]) == 0
+    assert main(["new", "entry", "glue", str(script)]) == 2
+    assert "is there already; nothing was written" in capsys.readouterr().err
+    (tmp_path / "hello.py").write_text("def main(name): return {'said': f'hello {name}'}")
+    words = [sys.executable, str(script), "--module_name=hello", "--name=Ada"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert json.loads(done.stdout.splitlines()[-1])["output"] == {"said": "hello Ada"}

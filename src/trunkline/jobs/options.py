@@ -8,7 +8,7 @@ from typing import Any
 
 from trunkline.http.kinds import URL
 from trunkline.jobs.platforms import PLATFORMS
-from trunkline.jobs.run import STATES
+from trunkline.jobs.run import STATES, RunFilter
 from trunkline.kinds import BOOLEAN, CREDENTIAL, DURATION, INTEGER, NAMES, TEXT, Kind, duration, names, quoted, text_of
 from trunkline.options import USES, Option, Options, parse
 
@@ -249,3 +249,9 @@ def stream_options(raw: Mapping[str, Any]) -> Options:
         OptionError: With every problem at once.
     """
     return parse(TABLE, raw, format="jobs", use="stream", rules=(_somewhere,))
+
+
+def filter_of(options: Options) -> RunFilter:
+    """Which runs the options ask for."""
+    states, jobs = options["states"] or frozenset(), options["jobs"] or ()
+    return RunFilter(states, options["since"], options["until"], jobs)

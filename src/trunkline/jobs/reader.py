@@ -15,9 +15,9 @@ from pyspark.sql.datasource import DataSourceReader, InputPartition
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType, TimestampType
 
 from trunkline.errors import OptionError
-from trunkline.jobs.options import read_options
+from trunkline.jobs.options import filter_of, read_options
 from trunkline.jobs.platforms import platform_of
-from trunkline.jobs.run import Run, RunFilter
+from trunkline.jobs.run import Run
 from trunkline.literals import warn_of_literals
 from trunkline.options import Options
 from trunkline.values.spark_types import arrow_schema
@@ -81,12 +81,6 @@ class JobsBatchReader(JobsReader, DataSourceReader):
         wanted = filter_of(self._options)
         found = platform_of(partition.platform).list_runs(wanted, self._options)
         return batches((run for run in found if wanted.takes(run)), self._schema)
-
-
-def filter_of(options: Options) -> RunFilter:
-    """Which runs the options ask for."""
-    states, jobs = options["states"] or frozenset(), options["jobs"] or ()
-    return RunFilter(states, options["since"], options["until"], jobs)
 
 
 def batches(runs: Iterable[Run], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

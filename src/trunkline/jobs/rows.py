@@ -98,8 +98,8 @@ def _request(row: dict[str, Any], platform: str | None) -> RunRequest:
     job, key = row.get("job"), row.get("run_key")
     if not job:
         raise ValueError("job is null or empty")
-    if not all(part.isidentifier() for part in job.split(".")):
-        raise ValueError(f"job {job!r} is no module: write my_project.etl")
+    if not all(part.isidentifier() for part in job.replace(":", ".", 1).split(".")):
+        raise ValueError(f"job {job!r} is no module: write my_project.etl or my_project.etl:function")
     if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isprintable()):
         raise ValueError(f"run_key {key[:40]!r} must have 1 to {_LONGEST_KEY} printable characters")
     labels = _object(row, "labels")

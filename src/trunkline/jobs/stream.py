@@ -21,9 +21,9 @@ from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
 from pyspark.sql.types import StructType
 
 from trunkline.errors import OptionError
-from trunkline.jobs.options import stream_options
+from trunkline.jobs.options import filter_of, stream_options
 from trunkline.jobs.platforms import platform_of
-from trunkline.jobs.reader import JobsReader, batches, filter_of
+from trunkline.jobs.reader import JobsReader, batches
 from trunkline.jobs.run import Run
 from trunkline.polling import AvailableNow, NextOffset, Offset, Polling
 
