@@ -23,6 +23,7 @@ from a worker to the driver unchanged:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class TrunklineError(Exception):
@@ -81,9 +82,13 @@ class RejectedError(TrunklineError):
 
 
 class UnavailableError(TrunklineError):
-    """The server could not be reached or kept failing until the attempts or the deadline ran out."""
+    """The server could not be reached or kept failing until the attempts or the deadline ran out.
+
+    Details: `status`; `later`, where a platform of jobs has no room for one more run now.
+    """
 
     status: int | None = None
+    later: bool = False
 
 
 class ResponseError(TrunklineError):
@@ -95,6 +100,8 @@ class RunError(TrunklineError):
 
     Details: `runs`, all runs of the call as they were last seen.
     """
+
+    runs: Sequence[Any] = ()
 
 
 class ResponseLogError(TrunklineError):

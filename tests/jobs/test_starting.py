@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from tests.jobs.platforms.aws import double, writing
 
-from trunkline.errors import AuthError, OptionError, RejectedError, RunError
+from trunkline.errors import AuthError, OptionError, RejectedError, RunError, UnavailableError
 from trunkline.jobs.options import write_options
 from trunkline.jobs.platforms import databricks
 from trunkline.jobs.run import RunRequest
@@ -122,11 +123,15 @@ def test_a_failed_run_fails_the_wait_and_is_named(api: DatabricksApi) -> None:
 
 
 def test_the_others_go_on_when_one_fails(api: DatabricksApi) -> None:
-    steps = iter([lambda: api.finish(101, "FAILED"), lambda: None, lambda: api.finish(102)])
+    def fail_first_and_end_the_other_later(_: float) -> None:
+        api.finish(101, "FAILED")
+        if len(clock.slept) == 3:
+            api.finish(102)
+
+    clock = Clock(fail_first_and_end_the_other_later)
     with pytest.raises(RunError):
-        start(wanted("a", "b"), options(api, wait="true"), Clock(lambda now: next(steps)()))
-    assert api.count("runs/cancel") == 0
-    assert next(steps, None) is None
+        start(wanted("a", "b"), options(api, wait="true"), clock)
+    assert (len(clock.slept), api.count("runs/cancel")) == (3, 0)
 
 
 def test_the_others_are_cancelled_when_asked(api: DatabricksApi) -> None:
@@ -139,7 +144,7 @@ def test_the_others_are_cancelled_when_asked(api: DatabricksApi) -> None:
 
 def test_a_run_that_takes_too_long_is_named_and_left(api: DatabricksApi) -> None:
     clock = Clock()
-    with pytest.raises(RunError, match="did not end in time: my.etl on databricks, run 101: PENDING"):
+    with pytest.raises(RunError, match=r"did not end in time: my\.etl on databricks, run 101: PENDING"):
         start(wanted("a"), options(api, wait="true", waitTimeout="60s"), clock)
     assert 60 <= clock.now < 71
     assert api.count("runs/cancel") == 0
@@ -180,3 +185,31 @@ def test_after_a_refusal_only_what_is_missing_starts(api: DatabricksApi) -> None
     api.add_job("weekly", tasks=[{"task_key": "main", "python_wheel_task": {}}])
     assert start(requests, options(api)) == [("a", "PENDING"), ("b", "PENDING")]
     assert len(api.runs) == 2
+
+
+def glue_requests(*keys: str) -> list[RunRequest]:
+    return wanted(*keys, platform="glue")
+
+
+def test_a_platform_that_has_no_room_is_asked_again_when_a_run_has_ended() -> None:
+    with double() as aws:
+        aws.add_job("nightly", most=1)
+
+        def end(_: float) -> None:
+            for run in aws.glue["nightly"]:
+                aws.set_glue(run["Id"], "SUCCEEDED")
+
+        ended = start(glue_requests("a", "b", "c"), writing(aws.url, wait="true"), Clock(end))
+        assert ended == [("a", "SUCCEEDED"), ("b", "SUCCEEDED"), ("c", "SUCCEEDED")]
+        assert len(aws.glue["nightly"]) == 3
+
+
+def test_room_that_others_keep_is_waited_for_only_so_long() -> None:
+    with double() as aws:
+        aws.add_job("nightly", most=1)
+        start(glue_requests("of another"), writing(aws.url))
+        clock = Clock()
+        with pytest.raises(UnavailableError, match="0 of 1 runs were started\n  and 1 were not tried: ") as raised:
+            start(glue_requests("a"), writing(aws.url, wait="true", waitTimeout="60s"), clock)
+        assert "no room for one more run now" in str(raised.value)
+        assert 60 <= clock.now < 71

@@ -64,8 +64,7 @@ def runs(given: argparse.Namespace) -> None:
     """
     named = {name: getattr(given, name) for name in ("platform", "since", "until", "states", "jobs")}
     options = read_options(_options(given.option) | named).resolved()
-    wanted = filter_of(options)
-    each = [filter(wanted.takes, platform_of(name).list_runs(wanted, options)) for name in options["platform"]]
+    each = [platform_of(name).list_runs(filter_of(options), options) for name in options["platform"]]
     newest_first = heapq.merge(*each, key=lambda run: run.started_at or _LONG_AGO, reverse=True)
     found = list(itertools.islice(newest_first, given.limit))
     if given.json:

@@ -78,9 +78,7 @@ class JobsBatchReader(JobsReader, DataSourceReader):
 
     def read(self, partition: PlatformPartition) -> Iterator[pa.RecordBatch]:  # type: ignore[override]
         """The runs of a platform that were asked for, newest first."""
-        wanted = filter_of(self._options)
-        found = platform_of(partition.platform).list_runs(wanted, self._options)
-        return batches((run for run in found if wanted.takes(run)), self._schema)
+        return batches(platform_of(partition.platform).list_runs(filter_of(self._options), self._options), self._schema)
 
 
 def batches(runs: Iterable[Run], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

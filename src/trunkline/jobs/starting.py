@@ -38,6 +38,8 @@ class _Progress:
     runs: dict[str, Run] = field(default_factory=dict)
     refused: list[tuple[RunRequest, TrunklineError]] = field(default_factory=list)
     left: list[RunRequest] = field(default_factory=list)
+    no_room: UnavailableError | None = None
+    no_room_at: float | None = None
     stopped_by: TrunklineError | None = None
 
     def active(self) -> list[Run]:
@@ -76,7 +78,7 @@ def start_all(
     most = options["maxConcurrentRuns"] or len(requests)
     while progress.left and progress.stopped_by is None:
         free = most - len(progress.active())
-        if free > 0:
+        if free > 0 and progress.no_room is None:
             _start_some(progress, options, min(free, _AT_ONCE))
         elif not waiter.look(progress):
             break
@@ -104,6 +106,12 @@ class _Waiter:
     def look(self, progress: _Progress) -> bool:
         """Wait a little and look again; False when a run did not end in time, or one failed and all are to end."""
         now = self._clock()
+        if progress.no_room is not None:
+            progress.no_room_at = now if progress.no_room_at is None else progress.no_room_at
+            if now - progress.no_room_at >= self._options["waitTimeout"]:
+                progress.stopped_by = progress.no_room
+                return False
+            progress.no_room = None
         for run in progress.active():
             self._seen_at.setdefault(run.run_id, now)
         self._sleep(self._pause)
@@ -149,7 +157,11 @@ def _start_some(progress: _Progress, options: Options, count: int) -> None:
     for request, outcome in zip(some, outcomes, strict=True):
         if isinstance(outcome, Run):
             progress.runs[request.run_key] = outcome
+            progress.no_room_at = None
             log.info("%s runs on %s as %s", request.job, outcome.platform, outcome.run_id)
+        elif isinstance(outcome, UnavailableError) and outcome.later:
+            progress.no_room = outcome
+            progress.left.append(request)
         else:
             progress.refused.append((request, outcome))
             if not isinstance(outcome, RejectedError):
@@ -181,7 +193,7 @@ def _tell(progress: _Progress) -> None:
 
 def _conclude(progress: _Progress, failed: Sequence[Run], late: Sequence[Run]) -> None:
     """Raise what went wrong, the gravest first, with what there is to know about all the runs."""
-    if not (progress.refused or failed or late):
+    if not (progress.refused or progress.stopped_by or failed or late):
         return
     total = len(progress.runs) + len(progress.refused) + len(progress.left)
     done = f"{len(progress.runs):,} of {total:,} runs were started"
@@ -193,8 +205,10 @@ def _conclude(progress: _Progress, failed: Sequence[Run], late: Sequence[Run]) -
     text = "\n".join([done, *lines])
     if progress.left:
         text += f"\n  and {len(progress.left):,} were not tried"
-    if progress.refused:
+    if progress.refused or progress.stopped_by:
         cause = progress.stopped_by or progress.refused[0][1]
+        if not progress.refused:
+            text += f": {cause}"
         again = "; started again with the same run_key, only what is missing starts"
         raise type(cause)(text + again, **_details(cause))
     raise RunError(text, runs=list(progress.runs.values()))

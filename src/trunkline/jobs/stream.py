@@ -106,9 +106,8 @@ class JobsStreamReader(JobsReader, DataSourceStreamReader, AvailableNow):  # typ
         for name in self._options["platform"]:
             platform = platform_of(name)
             for run in platform.list_runs(wanted, self._options):
-                if wanted.takes(run):
-                    listed.add(_name(run))
-                    yield run
+                listed.add(_name(run))
+                yield run
             going = [run for key, run in known.items() if run.platform == name and not run.ended and key not in listed]
             if going:
                 yield from platform.poll(going, self._options)

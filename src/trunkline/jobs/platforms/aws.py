@@ -1,0 +1,275 @@
+"""What Glue, EMR and EMR Serverless share: clients, an assumed role, errors, and starts that are sent once.
+
+    with calling("glue", options["glue.region"], options) as glue:
+        glue.get_job_run(JobName="nightly", RunId="jr_1")
+
+Credentials and region are those of AWS's own chain, in which `aws.role` is then assumed, and renewed before it ends.
+What only reads or bears a token is repeated by boto, in its adaptive mode. A start without one must not be: whoever
+repeats a `StartJobRun` of Glue after a lost answer has two runs. `send_once` says how that goes.
+
+An `UnavailableError` with `later=True` says that there is no room now: the same start succeeds when a run has ended.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime, timezone
+from functools import lru_cache, partial
+from typing import Any
+
+from trunkline.errors import AuthError, MissingExtraError, OptionError, RejectedError, TrunklineError, UnavailableError
+from trunkline.jobs.run import Run, RunFilter
+from trunkline.options import Options
+
+try:
+    import boto3
+    import botocore.session
+    from botocore.config import Config
+    from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        ConnectionClosedError,
+        ConnectTimeoutError,
+        CredentialRetrievalError,
+        EndpointConnectionError,
+        HTTPClientError,
+        InvalidRegionError,
+        MetadataRetrievalError,
+        NoCredentialsError,
+        NoRegionError,
+        ParamValidationError,
+        PartialCredentialsError,
+        ProfileNotFound,
+        ReadTimeoutError,
+        SSOError,
+        TokenRetrievalError,
+    )
+    from botocore.retries.standard import ThrottledRetryableChecker
+except ImportError:
+    raise MissingExtraError('this platform needs boto3: pip install "trunkline[aws]"') from None
+
+# Seconds to connect and to wait for an answer; AWS answers these calls within a few.
+TIMEOUTS = {"connect_timeout": 10, "read_timeout": 60}
+# How often boto sends what may be sent again.
+ATTEMPTS = 8
+# Where AWS tells of one run in one request, so many are asked for at a time; boto keeps ten connections.
+AT_ONCE = 8
+# Seconds between the sendings of a throttled start, which is refused before it starts anything.
+WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
+
+# botocore's own list.
+_THROTTLED = frozenset(ThrottledRetryableChecker._THROTTLED_ERROR_CODES)  # noqa: SLF001
+# No room for one more run: the errors of StartJobRun in botocore's model of Glue.
+_FULL = frozenset({"ConcurrentRunsExceededException", "ResourceNumberLimitExceededException"})
+# What EMR says of a cluster that has its 256 active steps; a ValidationException like any other.
+_FULL_SAYS = "number of active steps"
+# Glue's own time-out, a 400: whether it did what was asked is not said.
+_TIMED_OUT = frozenset({"OperationTimeoutException"})
+# AWS's common errors, and those of its token service. Only the first kind has a message that is worth showing: others
+# quote the request as it was signed, session token and all.
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
+_UNKNOWN_CALLER = frozenset(
+    {
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "OptInRequired",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_LOGIN = (
+    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile in AWS_PROFILE, or run where a role is attached"
+)
+_NO_LOGIN = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    MetadataRetrievalError,
+    ProfileNotFound,
+    SSOError,
+    TokenRetrievalError,
+)
+
+_known: dict[str, dict[str, str | None]] = {}
+_known_lock = threading.Lock()
+
+
+@contextmanager
+def calling(service: str, region: str | None, options: Options, *, once: bool = False) -> Iterator[Any]:
+    """The client of a service; what it raises inside gets the names of `trunkline.errors`.
+
+    Args:
+        service: As boto3 calls it; also the name of our platform.
+        region: None for that of AWS's own chain.
+        options: Those of the format.
+        once: Nothing is sent a second time.
+    """
+    try:
+        yield _client(service, region, options["aws.endpoint"], options["aws.role"], once)
+    except (ClientError, BotoCoreError) as error:
+        found = _translated(service, error)
+        if isinstance(found, AuthError):
+            _client.cache_clear()  # credentials that were renewed in the environment are looked for again
+        raise found from None
+
+
+def send_once(send: Callable[[], str], look_up: Callable[[], str | None]) -> str:
+    """Send a start that bears no token: again only after what surely started nothing.
+
+    When the answer is lost, the run is looked for by its key.
+
+    Raises:
+        UnavailableError: The answer was lost and the run is not to be seen, not yet or not at all. A start later looks
+            for it first.
+    """
+    for wait in (*WAITS, None):
+        try:
+            return send()
+        except ClientError as error:
+            code, status = _code(error), _status(error)
+            if code in _THROTTLED and wait is not None:
+                time.sleep(wait)
+                continue
+            if code in _THROTTLED or (status < 500 and code not in _TIMED_OUT):
+                raise
+        except (EndpointConnectionError, ConnectTimeoutError):
+            raise
+        except (ConnectionClosedError, ReadTimeoutError, HTTPClientError):
+            pass
+        break
+    found = look_up()
+    if found is None:
+        raise UnavailableError(
+            "no answer came to a start, and its run is not to be seen: start it again, which looks first"
+        )
+    return found
+
+
+def known_run(place: str, run_key: str, pages: Iterable[list[tuple[str, str | None]]]) -> str | None:
+    """The id of the newest run with a key, among runs that are listed newest first.
+
+    What was read once is kept for the life of this process: the next look reads on from the newest run it knows.
+
+    Args:
+        place: What the list is of: endpoint and job or cluster.
+        run_key: That of the request.
+        pages: Ids and keys, newest first; only as many pages are asked for as are new.
+    """
+    fresh: dict[str, str | None] = {}
+    for page in pages:
+        fresh.update(page)
+        if any(run_id in _known.get(place, {}) for run_id, _ in page):
+            break
+    with _known_lock:
+        _known[place] = {
+            **fresh,
+            **{run_id: key for run_id, key in _known.get(place, {}).items() if run_id not in fresh},
+        }
+        return next((run_id for run_id, key in _known[place].items() if key == run_key), None)
+
+
+def is_wanted(wanted: RunFilter, run: Run, asked_at: datetime | None, name: str | None = None) -> bool:
+    """Whether a run is among those asked for, by its module or its platform's name for it; pending by `asked_at`."""
+    named = not wanted.jobs or run.job in wanted.jobs or name in wanted.jobs
+    return named and replace(wanted, jobs=()).takes(replace(run, started_at=run.started_at or asked_at))
+
+
+def given_in(words: Iterable[str]) -> tuple[str | None, str | None]:
+    """Module and key in the words of a command line, None for each that is not there."""
+    given = dict(word.removeprefix("--").split("=", 1) for word in words if word.startswith("--") and "=" in word)
+    return given.get("module_name"), given.get("run_key")
+
+
+def needed(options: Options, name: str, why: str) -> str:
+    """The value of an option.
+
+    Raises:
+        OptionError: It is missing; names it.
+    """
+    if not options[name]:
+        raise OptionError(f"{name} is missing: {why}")
+    value: str = options[name]
+    return value
+
+
+def console(region: str) -> str:
+    """Where a region's console is (AWS's partitions: China and GovCloud have their own)."""
+    if region.startswith("cn-"):
+        return "https://console.amazonaws.cn"
+    return "https://console.amazonaws-us-gov.com" if region.startswith("us-gov-") else "https://console.aws.amazon.com"
+
+
+def utc(at: datetime | None) -> datetime | None:
+    """The same moment in UTC; boto gives the zone of the machine."""
+    return at.astimezone(timezone.utc) if at else None
+
+
+@lru_cache(maxsize=32)
+def _client(service: str, region: str | None, endpoint: str | None, role: str | None, once: bool) -> Any:
+    session = botocore.session.get_session()
+    if role:
+        source = session.get_credentials()
+        if source is None:
+            raise NoCredentialsError
+        fetcher = AssumeRoleCredentialFetcher(
+            client_creator=partial(session.create_client, region_name=region, endpoint_url=endpoint),
+            source_credentials=source,
+            role_arn=role,
+            extra_args={"RoleSessionName": "trunkline"},
+        )
+        session = botocore.session.get_session()
+        # The way in that botocore's own provider of assumed roles takes, which reads them from profiles only.
+        session._credentials = DeferredRefreshableCredentials(  # noqa: SLF001
+            method="assume-role", refresh_using=fetcher.fetch_credentials
+        )
+    retries = (
+        {"mode": "standard", "total_max_attempts": 1} if once else {"mode": "adaptive", "total_max_attempts": ATTEMPTS}
+    )
+    config = Config(retries=retries, user_agent_extra="trunkline", **TIMEOUTS)
+    made = boto3.Session(botocore_session=session)
+    return made.client(service, region_name=region, endpoint_url=endpoint, config=config)
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+
+
+def _translated(service: str, error: Exception) -> TrunklineError:
+    if isinstance(error, ClientError):
+        code, status = _code(error), _status(error)
+        said = str(error.response.get("Error", {}).get("Message", "")).strip()
+        whole = f"{service}: {code}: {said[:1000]}" if said and "<" not in said[:1] else f"{service}: {code or status}"
+        if code in _DENIED:
+            return AuthError(whole, status=status)
+        if code in _UNKNOWN_CALLER:
+            return AuthError(f"{service} refused the credential ({code}): renew it, or {_LOGIN}", status=status)
+        if code in _FULL or _FULL_SAYS in said.lower():
+            return UnavailableError(f"{whole} (no room for one more run now)", status=status, later=True)
+        if code in _THROTTLED or code in _TIMED_OUT or status >= 500:
+            return UnavailableError(whole, status=status)
+        return RejectedError(whole, status=status)
+    if isinstance(error, _NO_LOGIN):
+        return AuthError(f"{service}: no AWS credentials found ({type(error).__name__}): {_LOGIN}")
+    if isinstance(error, (NoRegionError, InvalidRegionError)):
+        option = "emrServerless.region" if service == "emr-serverless" else f"{service}.region"
+        return OptionError(f"{service}: no AWS region: give {option}, or set AWS_REGION")
+    if isinstance(error, ParamValidationError):
+        return RejectedError(f"{service}: {error}")
+    return UnavailableError(f"{service} could not be reached: {error}")

@@ -1,0 +1,324 @@
+"""A double of the Databricks Jobs API, strict where the real one is; the official SDK drives it.
+
+    with DatabricksApi() as api:
+        job = api.add_job("nightly", tasks=[{"task_key": "main", "python_wheel_task": {...}}])
+        client = WorkspaceClient(host=api.url, token=api.token)
+        run = client.jobs.run_now(job_id=job, idempotency_token="k").run_id
+        api.finish(run, "FAILED", error="no such table")
+        assert api.count("runs/submit") == 0
+
+It shows: bearer tokens (401 without one that it knows, 403 for one that may do nothing), page tokens, runs narrowed as
+the API narrows them, `idempotency_token` as documented: the same token gives the same run, one of a deleted run is an
+error, more than 64 characters are refused. Runs stay PENDING until the test sets them, or go through `script`, a step
+with each look. It shows no clusters: nothing runs.
+
+Shapes are those of the Jobs API 2.2 in databricks-sdk 0.156 (`databricks.sdk.service.jobs`).
+
+    POST /api/2.2/jobs/run-now
+    {"job_id": 1, "idempotency_token": "k"}
+
+    {"run_id": 101, "number_in_job": 101}
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from trunkline.testing.platform_api import Answer, ApiServer, Asked
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+# Of one page of runs; the API's own limits (jobs/runs/list, jobs/list).
+RUNS_A_PAGE = 25
+JOBS_A_PAGE = 100
+_TOKEN_LENGTH = 64
+_OVER = ("TERMINATED", "SKIPPED", "INTERNAL_ERROR")
+_API = "/api/2."
+# What the newer field `status` says for each word of `state`.
+_NEWER = {"TERMINATED": "TERMINATED", "SKIPPED": "TERMINATED", "INTERNAL_ERROR": "TERMINATED"}
+_CODES = {
+    "SUCCESS": "SUCCESS",
+    "SUCCESS_WITH_FAILURES": "SUCCESS_WITH_FAILURES",
+    "CANCELED": "USER_CANCELED",
+    "TIMEDOUT": "CANCELED",
+    "MAXIMUM_CONCURRENT_RUNS_REACHED": "MAX_CONCURRENT_RUNS_EXCEEDED",
+    "DISABLED": "DISABLED",
+    "EXCLUDED": "SKIPPED",
+    "UPSTREAM_FAILED": "SKIPPED",
+    "UPSTREAM_CANCELED": "SKIPPED",
+}
+
+Json = dict[str, Any]
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.answer = Answer(status, {"error_code": code, "message": message})
+
+
+class DatabricksApi:
+    """The API while it is entered.
+
+    Attributes:
+        url: The workspace.
+        token: The token that may do everything.
+        weak: A token that is known and may do nothing.
+        runs: Every run by its id, as the API tells of it; without those that were deleted.
+        script: States that a new run goes through, one with each look at it: `["PENDING", "RUNNING", "SUCCESS"]`.
+        server: What was asked, and faults to come.
+    """
+
+    def __init__(self, token: str = "dapi-of-the-double", script: Sequence[str] = ()) -> None:  # noqa: S107
+        self.token = token
+        self.weak = f"{token}-weak"
+        self.runs: dict[int, Json] = {}
+        self.jobs: dict[int, Json] = {}
+        self.script = list(script)
+        self.server = ApiServer(_operation, self._answer)
+        self.url = self.server.url
+        self._outputs: dict[int, Json] = {}
+        self._tokens: dict[str, int] = {}
+        self._left: dict[int, list[str]] = {}
+        self._last = 100
+        self._clock = int(time.time() * 1000)
+
+    def __enter__(self) -> Self:
+        self.server.__enter__()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.server.__exit__(kind, error, at)
+
+    def add_job(self, name: str, **settings: Any) -> int:
+        """A job with these settings (`tasks`, `parameters`, `max_concurrent_runs`, `queue`); its id."""
+        job_id = len(self.jobs) + 1
+        self.jobs[job_id] = {"job_id": job_id, "settings": {"name": name, **settings}}
+        return job_id
+
+    def add_run(self, name: str = "run", started: int | None = None, **fields: Any) -> int:
+        """A run that nobody asked this API for, PENDING; its id."""
+        self._last += 1
+        self._clock += 1
+        run_id = self._last
+        task = {"task_key": "main", "run_id": run_id * 1000, "attempt_number": 0, **fields.pop("task", {})}
+        self.runs[run_id] = {
+            "run_id": run_id,
+            "job_run_id": run_id,
+            "run_name": name,
+            "run_type": "SUBMIT_RUN",
+            "start_time": self._clock if started is None else started,
+            "end_time": 0,
+            "attempt_number": 0,
+            "run_page_url": f"{self.url}/#job/1/run/{run_id}",
+            "tasks": [task],
+            **fields,
+        }
+        self._left[run_id] = list(self.script)
+        self.set_state(run_id, "PENDING")
+        return run_id
+
+    def set_state(self, run_id: int, life_cycle: str, result: str | None = None, message: str = "") -> None:
+        """Put a run into a state, in `state` and in `status`."""
+        run = self.runs[run_id]
+        state = {"life_cycle_state": life_cycle, "state_message": message}
+        status: Json = {"state": _NEWER.get(life_cycle, life_cycle)}
+        if result:
+            state["result_state"] = result
+        if life_cycle in _OVER:
+            code = _CODES.get(result or "", "RUN_EXECUTION_ERROR")
+            status["termination_details"] = {"code": code, "type": "CLIENT_ERROR", "message": message}
+            run["end_time"] = run["start_time"] + 1000
+        run |= {"state": state, "status": status}
+        for task in run["tasks"]:
+            task["state"] = dict(state)
+
+    def finish(
+        self,
+        run_id: int,
+        result: str = "SUCCESS",
+        *,
+        message: str = "",
+        error: str | None = None,
+        logs: str | None = None,
+        notebook: str | None = None,
+    ) -> None:
+        """End a run, with the output of its task."""
+        life_cycle = result if result == "INTERNAL_ERROR" else "TERMINATED"
+        self.set_state(run_id, life_cycle, None if result == "INTERNAL_ERROR" else result, message)
+        output = {"error": error, "logs": logs, "notebook_output": None if notebook is None else {"result": notebook}}
+        self._outputs[run_id] = {name: value for name, value in output.items() if value is not None}
+
+    def count(self, operation: str) -> int:
+        """How often an operation was asked for: `runs/get`."""
+        return len(self.server.of(operation))
+
+    def _answer(self, operation: str, asked: Asked) -> Answer:
+        if not asked.path.startswith(_API):
+            return Answer(404, {"error_code": "ENDPOINT_NOT_FOUND", "message": f"No API found for {asked.path}"})
+        given = asked.headers.get("authorization", "")
+        if given == f"Bearer {self.weak}":
+            return _RefusedError(403, "PERMISSION_DENIED", "User does not have the permission to do this.").answer
+        if given != f"Bearer {self.token}":
+            return _RefusedError(401, "UNAUTHENTICATED", "Credential was not sent or was of an unsupported type").answer
+        handlers = {
+            "run-now": self._run_now,
+            "get": self._get_job,
+            "list": self._list_jobs,
+            "runs/submit": self._submit,
+            "runs/get": self._get_run,
+            "runs/get-output": self._get_output,
+            "runs/list": self._list_runs,
+            "runs/cancel": self._cancel,
+            "runs/delete": self._delete,
+        }
+        if operation not in handlers:
+            return Answer(404, {"error_code": "ENDPOINT_NOT_FOUND", "message": f"No API found for {asked.path}"})
+        try:
+            given_values = asked.json if asked.method == "POST" else {name: v[0] for name, v in asked.query.items()}
+            return Answer(200, handlers[operation](given_values))
+        except _RefusedError as refused:
+            return refused.answer
+
+    def _run_now(self, given: Json) -> Json:
+        job = self._job(given)
+        if job["settings"].get("parameters") and ("python_named_params" in given or "notebook_params" in given):
+            raise _RefusedError(400, "INVALID_PARAMETER_VALUE", "Job has job parameters: use job_parameters")
+        parameters = given.get("job_parameters")
+        active = [run for run in self.runs.values() if run.get("job_id") == job["job_id"] and not _is_over(run)]
+        overriding = {name: value for name, value in given.items() if name.endswith("_params")}
+        run_id = self._once(
+            given,
+            name=job["settings"]["name"],
+            job_id=job["job_id"],
+            run_type="JOB_RUN",
+            job_parameters=[{"name": name, "value": value} for name, value in (parameters or {}).items()],
+            overriding_parameters=overriding,
+        )
+        if len(active) >= job["settings"].get("max_concurrent_runs", 1000) and run_id not in {
+            r["run_id"] for r in active
+        }:
+            queued = given.get("queue", {}).get("enabled") or job["settings"].get("queue", {}).get("enabled")
+            ending = ("QUEUED",) if queued else ("SKIPPED", "MAXIMUM_CONCURRENT_RUNS_REACHED")
+            self.set_state(run_id, *ending)
+        return {"run_id": run_id, "number_in_job": run_id}
+
+    def _submit(self, given: Json) -> Json:
+        tasks = given.get("tasks") or []
+        if len(tasks) != 1:
+            raise _RefusedError(400, "INVALID_PARAMETER_VALUE", "The double takes one task")
+        task = tasks[0]
+        if not any(name in task for name in ("existing_cluster_id", "new_cluster", "environment_key")):
+            raise _RefusedError(400, "INVALID_PARAMETER_VALUE", "One of job_cluster_key, new_cluster, or others needed")
+        known = {one["environment_key"] for one in given.get("environments") or []}
+        if "environment_key" in task and task["environment_key"] not in known:
+            raise _RefusedError(400, "INVALID_PARAMETER_VALUE", "environment_key is not known")
+        if task.get("existing_cluster_id") == "missing":
+            raise _RefusedError(400, "INVALID_PARAMETER_VALUE", "Cluster 'missing' does not exist")
+        return {"run_id": self._once(given, name=given.get("run_name", "Untitled"), task=task)}
+
+    def _once(self, given: Json, *, name: str, **fields: Any) -> int:
+        token = given.get("idempotency_token")
+        if token is not None and len(token) > _TOKEN_LENGTH:
+            raise _RefusedError(400, "INVALID_PARAMETER_VALUE", "idempotency_token must have at most 64 characters")
+        if token in self._tokens:
+            found = self._tokens[token]
+            if found not in self.runs:
+                raise _RefusedError(400, "INVALID_PARAMETER_VALUE", "The run with this idempotency_token was deleted")
+            return found
+        run_id = self.add_run(name, **fields)
+        if token is not None:
+            self._tokens[token] = run_id
+        return run_id
+
+    def _job(self, given: Json) -> Json:
+        job = self.jobs.get(int(given["job_id"]))
+        if job is None:
+            raise _RefusedError(400, "INVALID_PARAMETER_VALUE", f"Job {given['job_id']} does not exist.")
+        return job
+
+    def _run(self, given: Json) -> Json:
+        run = self.runs.get(int(given["run_id"]))
+        if run is None:
+            raise _RefusedError(400, "INVALID_PARAMETER_VALUE", f"Run {given['run_id']} does not exist.")
+        return run
+
+    def _get_job(self, given: Json) -> Json:
+        return self._job(given)
+
+    def _list_jobs(self, given: Json) -> Json:
+        wanted = given.get("name")
+        found = [job for job in self.jobs.values() if not wanted or job["settings"]["name"].lower() == wanted.lower()]
+        return _page("jobs", found, given, JOBS_A_PAGE)
+
+    def _get_run(self, given: Json) -> Json:
+        run = self._run(given)
+        left = self._left[run["run_id"]]
+        if left and not _is_over(run):
+            step = left.pop(0)
+            if step in {"PENDING", "RUNNING", "QUEUED", "BLOCKED", "TERMINATING"}:
+                self.set_state(run["run_id"], step)
+            else:
+                self.finish(run["run_id"], step)
+        return run
+
+    def _get_output(self, given: Json) -> Json:
+        task_run = int(given["run_id"])
+        for run in self.runs.values():
+            if task_run in {task["run_id"] for task in run["tasks"]}:
+                return {"metadata": run, **self._outputs.get(run["run_id"], {})}
+            if task_run == run["run_id"]:
+                message = "Retrieving the output of runs with multiple tasks is not supported."
+                raise _RefusedError(400, "INVALID_PARAMETER_VALUE", message)
+        raise _RefusedError(400, "INVALID_PARAMETER_VALUE", f"Run {task_run} does not exist.")
+
+    def _list_runs(self, given: Json) -> Json:
+        def wanted(run: Json) -> bool:
+            over = _is_over(run)
+            return (
+                (given.get("active_only") != "true" or not over)
+                and (given.get("completed_only") != "true" or over)
+                and ("job_id" not in given or run.get("job_id") == int(given["job_id"]))
+                and run["start_time"] >= int(given.get("start_time_from", 0))
+                and run["start_time"] <= int(given.get("start_time_to", 2**62))
+            )
+
+        found = sorted(filter(wanted, self.runs.values()), key=lambda run: -run["start_time"])
+        tasks = given.get("expand_tasks") == "true"
+        shown = found if tasks else [{k: v for k, v in run.items() if k != "tasks"} for run in found]
+        return _page("runs", shown, given, RUNS_A_PAGE)
+
+    def _cancel(self, given: Json) -> Json:
+        run = self._run(given)
+        if not _is_over(run):
+            self.finish(run["run_id"], "CANCELED", message="Run cancelled.")
+        return {}
+
+    def _delete(self, given: Json) -> Json:
+        run = self._run(given)
+        if not _is_over(run):
+            raise _RefusedError(400, "INVALID_STATE", "The run is active")
+        del self.runs[run["run_id"]]
+        return {}
+
+
+def _is_over(run: Json) -> bool:
+    return run["state"]["life_cycle_state"] in _OVER
+
+
+def _operation(asked: Asked) -> str:
+    return asked.path.partition("/jobs/")[2]
+
+
+def _page(name: str, found: list[Json], given: Json, most: int) -> Json:
+    """A page; its token holds where it begins."""
+    limit = min(int(given.get("limit", 20)) or most, most)
+    begin = int(given.get("page_token") or 0)
+    answer: Json = {name: found[begin : begin + limit]}
+    if begin + limit < len(found):
+        answer["next_page_token"] = str(begin + limit)
+    return answer
