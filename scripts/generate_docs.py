@@ -18,11 +18,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from trunkline.jobs.options import TABLE as JOBS
 from trunkline.options import Option, markdown
 from trunkline.rest.options import TABLE as REST
 
 ROOT = Path(__file__).parents[1]
-TABLES: dict[str, Sequence[Option]] = {"rest": REST}
+TABLES: dict[str, Sequence[Option]] = {"rest": REST, "jobs": JOBS}
 _OPTIONS = re.compile(r"(<!-- options:(\w+):(\w+) -->\n).*?(<!-- /options -->)", re.DOTALL)
 _FILE = re.compile(r"(<!-- file:(\S+) -->\n).*?(<!-- /file -->)", re.DOTALL)
 

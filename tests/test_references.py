@@ -21,7 +21,7 @@ import json
 import re
 import tempfile
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -35,7 +35,8 @@ from tests.rest.conftest import read_here
 
 import trunkline
 from trunkline.errors import OptionError, TrunklineError
-from trunkline.options import USES
+from trunkline.jobs.options import TABLE as JOBS
+from trunkline.options import USES, Option
 from trunkline.responses import SCHEMA
 from trunkline.rest.options import TABLE
 from trunkline.rest.source import RestDataSource
@@ -190,6 +191,9 @@ def test_every_snippet_runs_and_does_what_the_page_shows(
     if page.name in FRAMES:
         names["df"] = spark.sql(FRAMES[page.name])
         names["df"].write.parquet(f"{tmp_path}/data/incoming")
+    (tmp_path / "data").mkdir(exist_ok=True)
+    for name in ("orders", "users"):
+        (tmp_path / "data" / f"{name}.csv").write_text("id\n1\n")
     for block, following in zip(found, [*found[1:], Block("", "", 0)], strict=True):
         where = f"{page.name}:{block.line}"
         before = len(fault_server.ledger())
@@ -248,12 +252,13 @@ def test_generated_parts_are_up_to_date() -> None:
 
 
 @pytest.mark.parametrize("use", USES)
-def test_the_page_marks_the_options_of_every_use(use: str) -> None:
+@pytest.mark.parametrize(("name", "table"), [("rest", TABLE), ("jobs", JOBS)])
+def test_the_page_marks_the_options_of_every_use(name: str, table: Sequence[Option], use: str) -> None:
     """Without its marker a table would be neither made nor checked."""
-    text = (ROOT / "references" / "rest.md").read_text(encoding="utf-8")
-    table = text.split(f"<!-- options:rest:{use} -->")[1].split("<!-- /options -->")[0]
-    shown = re.findall(r"^\| `([\w.]+)` \|", table, re.MULTILINE)
-    assert sorted(shown) == sorted(option.name for option in TABLE if use in option.applies)
+    text = (ROOT / "references" / f"{name}.md").read_text(encoding="utf-8")
+    part = text.split(f"<!-- options:{name}:{use} -->")[1].split("<!-- /options -->")[0]
+    shown = re.findall(r"^\| `([\w.]+)` \|", part, re.MULTILINE)
+    assert sorted(shown) == sorted(option.name for option in table if use in option.applies)
 
 
 def test_the_table_of_the_response_log_is_its_schema() -> None:
@@ -266,7 +271,7 @@ def test_the_table_of_the_response_log_is_its_schema() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_option_named_exists(page: Path) -> None:
     """`group.name` of a known group, and the name in `name=value`; `field=value` is what a value looks like."""
-    options = {option.name for option in TABLE}
+    options = {option.name for option in (*TABLE, *JOBS)}
     groups = {name.split(".")[0] for name in options if "." in name}
     spans = re.findall(r"(?<!`)`([^`\n]+)`(?!`)", page.read_text(encoding="utf-8"))
     dotted = {span for span in spans if re.fullmatch(r"[a-z]\w*\.[a-z]\w*", span) and span.split(".")[0] in groups}
@@ -469,6 +474,7 @@ class Files:
             "/data/": f"{data}/data/",
             "/run/secrets/": f"{fixed}/secrets/",
             "examples/doors.py": f"{fixed}/doors.py",
+            "examples/line_count.py": f"{ROOT}/examples/line_count.py",
         }
 
     def real(self, text: str) -> str:

@@ -1,18 +1,39 @@
-"""The command line of a job: the one form in which every platform hands arguments on.
+"""The command line of a job: the one form in which every platform hands arguments on, written and read.
 
---module_name=my_project.etl_job_factory --run_key=orders-2026-05-01 --etl_job={"input_path": "s3://..."}
+    --module_name=my_project.etl_job_factory --run_key=orders-2026-05-01 --etl_job={"input_path": "s3://..."}
+
+Reading takes `--name=value`, `--name value` and `--flag` (true). A value that begins with `--` stands after `=`.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+from trunkline.errors import MissingExtraError, OptionError
+from trunkline.jobs.files import read_text, shown
 from trunkline.jobs.run import RunRequest
+from trunkline.kinds import json_object
+
+# For Trunkline, not for the job; `run_id` and `run_key` reach a job that asks for them.
+RESERVED = ("module_name", "config", "run_key", "run_id", "result_path")
+
+
+class Fact(str):
+    """What Trunkline knows and adds to the arguments of a job; one that does not take it goes without."""
+
+    __slots__ = ()
+
+
+class JobObject(dict[str, Any]):
+    """The job's own argument, `--etl_job={...}`, as a whole; its fields stand beside it as arguments."""
 
 
 def job_name(module: str) -> str:
-    """What the job's own argument is called: `etl_job` for `my_project.etl_job_factory`."""
-    return module.rpartition(".")[2].removesuffix("_factory")
+    """What the job's own argument is called: `etl_job` for `my_project.etl_job_factory`, `load` for `my.etl:load`."""
+    name = module.rpartition(":")[2].rpartition(".")[2].removesuffix("_factory")
+    return f"{name}_job" if name in RESERVED else name
 
 
 def arguments_of(request: RunRequest) -> dict[str, str]:
@@ -24,3 +45,118 @@ def arguments_of(request: RunRequest) -> dict[str, str]:
 def argv_of(request: RunRequest) -> list[str]:
     """The same as the words of a command line."""
     return [f"--{name}={value}" for name, value in arguments_of(request).items()]
+
+
+def read_argv(words: Iterable[str], of_platform: Callable[[str], bool] | None = None) -> dict[str, Any]:
+    """Arguments by name, as text; a JSON object as what it holds, a flag as true.
+
+        read_argv(["--limit=5", "--etl_job", '{"day": "2026-05-01"}', "--full"])
+        # {"limit": "5", "etl_job": {"day": "2026-05-01"}, "full": True}
+
+    Args:
+        words: Of the command line, without the program's name.
+        of_platform: Which names are the platform's own, and left out. Words that belong to no name are then its own
+            too: Glue adds some.
+
+    Raises:
+        OptionError: With every problem at once, and no value in it.
+    """
+    found: dict[str, Any] = {}
+    problems: list[str] = []
+    waiting: str | None = None
+    for position, word in enumerate(words, 1):
+        if word.startswith("--"):
+            name, equals, text = word[2:].partition("=")
+            if not name:
+                problems.append(f"word {position} has no name: write --name=value")
+            elif name in found and not (of_platform and of_platform(name)):
+                problems.append(f"{name} is given twice")
+            found[name] = text if equals else True
+            waiting = None if equals else name
+        elif waiting is not None:
+            found[waiting], waiting = word, None
+        elif of_platform is None:
+            problems.append(f"word {position} belongs to no argument: write --name=value")
+    for name, value in found.items():
+        try:
+            found[name] = _json_or_text(value)
+        except ValueError as error:
+            problems.append(f"{name}: {error}")
+    if problems:
+        raise OptionError("the command line of the job is wrong", problems)
+    return {
+        name: value
+        for name, value in found.items()
+        if not (of_platform and of_platform(name)) or isinstance(value, dict)
+    }
+
+
+def read_config(uri: str) -> dict[str, Any]:
+    """The arguments in a file: an object of the same names as on the command line, in JSON, YAML or HOCON.
+
+    Args:
+        uri: A path, or a URI that `pyarrow.fs` opens. `.yaml`, `.yml`, `.conf` and `.hocon` say what it holds; any
+            other is JSON.
+
+    Raises:
+        OptionError: It cannot be read, or holds no object.
+        MissingExtraError: The library for it is not installed.
+    """
+    text = read_text(uri)
+    ending = uri.partition("?")[0].rpartition(".")[2].lower()
+    try:
+        if ending in {"yaml", "yml"}:
+            import yaml
+
+            held = yaml.safe_load(text)
+        elif ending in {"conf", "hocon"}:
+            from pyhocon import ConfigFactory
+
+            held = ConfigFactory.parse_string(text).as_plain_ordered_dict()
+        else:
+            held = text
+        return json_object(held)
+    except ImportError as error:
+        package = "pyyaml" if error.name == "yaml" else "pyhocon"
+        raise MissingExtraError(
+            f"config={shown(uri)} needs {package}: pip install {package}, or write it in JSON"
+        ) from None
+    except Exception as error:  # noqa: BLE001 - each library has errors of its own, which may quote the file
+        reason = str(error) if type(error) is ValueError else type(error).__name__
+        raise OptionError(f"config={shown(uri)} cannot be read: {reason}") from None
+
+
+def merged(config: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any]:
+    """Both; the command line goes before the file, field by field in the objects that both hold."""
+    both = {**config, **words}
+    for name, value in words.items():
+        if isinstance(value, Mapping) and isinstance(config.get(name), Mapping):
+            both[name] = {**config[name], **value}
+    return both
+
+
+def unfolded(arguments: Mapping[str, Any], module: str) -> dict[str, Any]:
+    """The fields of the job's own argument beside the others, which go before them; itself as a `JobObject`.
+
+    It is the one that bears the job's name, else the only one that holds an object.
+
+    Raises:
+        OptionError: Several might be it.
+    """
+    objects = [name for name, value in arguments.items() if isinstance(value, Mapping)]
+    own = job_name(module)
+    if own not in objects and len(objects) > 1:
+        advice = f"give the arguments of the job as --{own}={{...}}"
+        raise OptionError(f"{' and '.join(objects)} hold JSON objects: {advice}")
+    if not objects:
+        return dict(arguments)
+    name = own if own in objects else objects[0]
+    return {**arguments[name], **arguments, name: JobObject(arguments[name])}
+
+
+def _json_or_text(value: Any) -> Any:
+    """A text that can only be meant as a JSON object as that object; `{day}/x` is a text."""
+    if not isinstance(value, str) or not value.lstrip().startswith("{"):
+        return value
+    inner = value.lstrip()[1:].lstrip()
+    return json_object(value) if inner[:1] in {'"', "}"} else value

@@ -11,6 +11,8 @@
 `WriterContract`, `ReaderContract` and `StreamReaderContract` are test classes for any Python data source to inherit;
 each says in its module how. The `Spark...` ones hold the same tests and those that need a session.
 
+`NoopSource`, `NoopSink` and `NoopNotification` stand for what a job reads from, writes to and tells.
+
 In pytest: `pytest_plugins = ["trunkline.testing.plugin"]` gives the fixture `fault_server`.
 Names load on first use, so importing this package costs nothing.
 """
@@ -22,6 +24,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from trunkline.testing.ledger import Exchange as Exchange
+    from trunkline.testing.noop import NoopNotification as NoopNotification
+    from trunkline.testing.noop import NoopSink as NoopSink
+    from trunkline.testing.noop import NoopSource as NoopSource
     from trunkline.testing.reader_contract import ReaderContract as ReaderContract
     from trunkline.testing.server import FaultServer as FaultServer
     from trunkline.testing.spark_reader_contract import SparkReaderContract as SparkReaderContract
@@ -33,6 +38,9 @@ if TYPE_CHECKING:
 _HOMES = {
     "Exchange": "trunkline.testing.ledger",
     "FaultServer": "trunkline.testing.server",
+    "NoopNotification": "trunkline.testing.noop",
+    "NoopSink": "trunkline.testing.noop",
+    "NoopSource": "trunkline.testing.noop",
     "ReaderContract": "trunkline.testing.reader_contract",
     "SparkReaderContract": "trunkline.testing.spark_reader_contract",
     "SparkStreamReaderContract": "trunkline.testing.spark_reader_contract",
@@ -44,6 +52,9 @@ _HOMES = {
 __all__ = [
     "Exchange",
     "FaultServer",
+    "NoopNotification",
+    "NoopSink",
+    "NoopSource",
     "ReaderContract",
     "SparkReaderContract",
     "SparkStreamReaderContract",
