@@ -435,5 +435,5 @@ from trunkline.jobs.platforms import platform_of
 platform_of("databricks")
 """
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    said = "trunkline.errors.MissingExtraError: platform databricks needs its SDK: pip install databricks-sdk"
+    said = "trunkline.errors.MissingExtraError: platform=databricks needs its SDK: pip install 'trunkline[databricks]'"
     assert ended.stderr.splitlines()[-1] == said

@@ -72,7 +72,8 @@ def test_a_run_submits_the_entry_point_with_the_arguments(api: AwsApi) -> None:
             "sparkSubmit": {
                 "entryPoint": "s3://b/entry.py",
                 "entryPointArguments": WORDS,
-                "sparkSubmitParameters": "--py-files s3://b/my.zip",
+                "sparkSubmitParameters": "--conf spark.emr-serverless.driverEnv.TRUNKLINE_PLATFORM=emr-serverless"
+                " --py-files s3://b/my.zip",
             }
         },
         "name": "my.etl_factory:orders-1",

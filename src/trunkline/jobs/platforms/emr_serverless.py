@@ -4,7 +4,7 @@ The entry point calls Trunkline (`trunkline new entry emr`), and the run goes wi
 
     {"sparkSubmit": {"entryPoint": "s3://bucket/entry.py",
                      "entryPointArguments": ["--module_name=my.etl", "--run_key=k1", "--etl={...}"],
-                     "sparkSubmitParameters": "--py-files s3://bucket/my.zip"}}
+                     "sparkSubmitParameters": "--conf ...TRUNKLINE_PLATFORM=emr-serverless --py-files s3://b/my.zip"}}
 
 The run is called `<module>:<run_key>`, and has both as tags beside the request's labels.
 
@@ -59,6 +59,9 @@ _STATES = {
     "CANCELLED": "CANCELLED",
 }
 
+# Nothing documented in a driver's environment says that it is one of EMR Serverless.
+_PLATFORM = "--conf spark.emr-serverless.driverEnv.TRUNKLINE_PLATFORM=emr-serverless"
+
 # Of each application, until when its runs were read, and the ids of those that bear a name.
 _known: dict[str, tuple[datetime, dict[str, str]]] = {}
 
@@ -73,9 +76,12 @@ def start(request: RunRequest, options: Options) -> Run:
     application = _application(request, options)
     role = needed(options, "emrServerless.role", "the role that the run goes with, by its ARN")
     entry = needed(options, "emrServerless.entryPoint", "the script that calls Trunkline (trunkline new entry emr)")
-    submit = {"entryPoint": entry, "entryPointArguments": argv_of(request)}
-    if options["artifact"]:
-        submit["sparkSubmitParameters"] = f"--py-files {options['artifact']}"
+    words = [_PLATFORM, *(["--py-files", options["artifact"]] if options["artifact"] else [])]
+    submit = {
+        "entryPoint": entry,
+        "entryPointArguments": argv_of(request),
+        "sparkSubmitParameters": " ".join(words),
+    }
     own = {"job": request.job, "run_key": request.run_key}
     tags = {**request.labels, **{name: value for name, value in own.items() if _TAG.fullmatch(value)}}
     with calling("emr-serverless", options["emrServerless.region"], options) as serverless:
