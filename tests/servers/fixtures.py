@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import pytest
 from tests.servers.gate import start_gate
@@ -29,9 +29,16 @@ from tests.servers.kinto import Kinto, start_kinto
 from tests.servers.moto import start_moto
 from tests.servers.nginx import start_nginx
 from tests.servers.oidc import Oidc, start_oidc
+from tests.servers.podman import Podman, start_podman
 from tests.servers.process import Server
+from tests.servers.standalone import Standalone, start_standalone
 
-S = TypeVar("S", bound=Server)
+
+class Stoppable(Protocol):
+    def stop(self) -> None: ...
+
+
+S = TypeVar("S", bound=Stoppable)
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +69,18 @@ def nginx() -> Iterator[Server]:
 def moto() -> Iterator[Server]:
     """AWS services in memory."""
     yield from _served(start_moto)
+
+
+@pytest.fixture(scope="session")
+def podman() -> Iterator[Podman]:
+    """A container engine with Docker's API, and an image with a job."""
+    yield from _served(start_podman)
+
+
+@pytest.fixture(scope="session")
+def standalone() -> Iterator[Standalone]:
+    """Spark's standalone master with its submission API, and a worker."""
+    yield from _served(start_standalone)
 
 
 def _served(start: Callable[[], S]) -> Iterator[S]:

@@ -139,6 +139,12 @@ TABLE = (
         example="http://host:6066", group="spark",
     ),
     Option(
+        "spark.entryPoint", TEXT,
+        "With `spark.restUrl`: the script that calls Trunkline, by a path or URI that every worker reads. Default: one "
+        "in `local.folder`, which every worker then must read.",
+        example="/opt/jobs/entry.py", group="spark", applies=WRITES,
+    ),
+    Option(
         "spark.token", CREDENTIAL, "The token of that API, where the master asks for one.", example="env:SPARK_TOKEN",
         group="spark",
     ),

@@ -23,6 +23,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from trunkline.testing.aws import AwsApi as AwsApi
+    from trunkline.testing.databricks import DatabricksApi as DatabricksApi
     from trunkline.testing.ledger import Exchange as Exchange
     from trunkline.testing.noop import NoopNotification as NoopNotification
     from trunkline.testing.noop import NoopSink as NoopSink
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from trunkline.testing.writer_contract import WriterContract as WriterContract
 
 _HOMES = {
+    "AwsApi": "trunkline.testing.aws",
+    "DatabricksApi": "trunkline.testing.databricks",
     "Exchange": "trunkline.testing.ledger",
     "FaultServer": "trunkline.testing.server",
     "NoopNotification": "trunkline.testing.noop",
@@ -50,6 +54,8 @@ _HOMES = {
 }
 
 __all__ = [
+    "AwsApi",
+    "DatabricksApi",
     "Exchange",
     "FaultServer",
     "NoopNotification",
