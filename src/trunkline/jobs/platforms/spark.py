@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -122,7 +123,7 @@ def _entry(folder: RunFolder) -> str:
     path = folder.root / "entry.py"
     if not path.exists():
         folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        hidden = path.with_name(f".entry-{os.getpid()}.py")
+        hidden = path.with_name(f".entry-{uuid.uuid4().hex}.py")
         hidden.write_text(_ENTRY, encoding="utf-8")
         hidden.replace(path)
     return str(path)
