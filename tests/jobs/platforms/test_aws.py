@@ -134,7 +134,7 @@ def test_throttling_without_end_is_unavailable(api: AwsApi, monkeypatch: pytest.
     monkeypatch.setattr(aws, "ATTEMPTS", 2)
     error = refused(api, refusal("ThrottlingException", "Rate exceeded"), times=9)
     assert isinstance(error, UnavailableError)
-    assert not hasattr(error, "later")
+    assert not error.later
     assert len(api.server.asked) == 2
 
 
