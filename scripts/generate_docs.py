@@ -5,7 +5,7 @@ python scripts/generate_docs.py --check   # only name the pages that are not; ex
 
 A page marks the place:
 
-    <!-- options:rest:write -->          the options of a format for a use
+    <!-- options:rest:all -->            the options of a format
     <!-- /options -->
     <!-- file:examples/doors.py -->      a file of the repository
     <!-- /file -->
@@ -24,13 +24,13 @@ from trunkline.rest.options import TABLE as REST
 
 ROOT = Path(__file__).parents[1]
 TABLES: dict[str, Sequence[Option]] = {"rest": REST, "jobs": JOBS}
-_OPTIONS = re.compile(r"(<!-- options:(\w+):(\w+) -->\n).*?(<!-- /options -->)", re.DOTALL)
+_OPTIONS = re.compile(r"(<!-- options:(\w+):all -->\n).*?(<!-- /options -->)", re.DOTALL)
 _FILE = re.compile(r"(<!-- file:(\S+) -->\n).*?(<!-- /file -->)", re.DOTALL)
 
 
 def generated(text: str) -> str:
     """A page with everything between its markers made anew."""
-    text = _OPTIONS.sub(lambda m: f"{m[1]}\n{markdown(TABLES[m[2]], use=m[3])}\n{m[4]}", text)
+    text = _OPTIONS.sub(lambda m: f"{m[1]}\n{markdown(TABLES[m[2]])}\n{m[3]}", text)
     return _FILE.sub(lambda m: f"{m[1]}\n```py\n{(ROOT / m[2]).read_text(encoding='utf-8')}```\n\n{m[3]}", text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from trunkline.cli import FORMATS, main
 from trunkline.options import json_schema
 from trunkline.responses import Record, ResponseLog, Task, locate, write_summary
 from trunkline.rest.options import TABLE
+from trunkline.testing import DatabricksApi
 
 Captured = pytest.CaptureFixture[str]
 
@@ -200,7 +202,10 @@ def test_a_failed_run_that_was_waited_for_fails_the_command(capsys: Captured, tm
     given = ["-o", f"local.folder={tmp_path / 'runs'}", "-o", f"artifact={tmp_path / 'sad.py'}", "--wait"]
     assert main(["submit", "sad", "--platform", "local", "-o", "pollInterval=100ms", *given]) == 1
     error = capsys.readouterr().err
-    assert error.startswith("trunkline: 1 of 1 runs were started\n  - did not succeed: sad on local, run ")
+    key, *told = error.splitlines()
+    assert key.startswith("run_key ")
+    assert told[0] == "trunkline: 1 of 1 runs were started"
+    assert told[1].startswith("  - did not succeed: sad on local, run ")
     assert "ValueError: no such table" in error
 
 
@@ -212,6 +217,8 @@ def test_a_failed_run_that_was_waited_for_fails_the_command(capsys: Captured, tm
         (["submit", "x", "--platform", "local", "-o", "wait"], "--option wait: write NAME=VALUE"),
         (["runs", "--since", "soon"], "since: 'soon' is no time: write 2026-05-01"),
         (["runs", "--states", "SAD"], "states: 'SAD' is none of PENDING, RUNNING"),
+        (["submit", "x"], "--platform is missing: where? One of local, spark, databricks"),
+        (["runs", "--since", "1h", "-o", "since=2h"], "since is given twice: as --since and as --option since=..."),
     ],
 )
 def test_wrong_options_of_jobs_are_told(capsys: Captured, arguments: list[str], told: str) -> None:
@@ -228,3 +235,43 @@ def test_an_entry_script_is_written_once_and_runs_jobs(capsys: Captured, tmp_pat
     words = [sys.executable, str(script), "--module_name=hello", "--name=Ada"]
     done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert json.loads(done.stdout.splitlines()[-1])["output"] == {"said": "hello Ada"}
+
+
+def test_options_of_runs_are_kept_whichever_way_they_come(capsys: Captured, tmp_path: Path) -> None:
+    (tmp_path / "hello.py").write_text("def main(): pass")
+    given = ["-o", f"local.folder={tmp_path / 'runs'}"]
+    submitted = ["-o", "platform=local", "-o", "wait=true", "-o", "pollInterval=100ms"]
+    assert main(["submit", "hello", *submitted, "-o", f"artifact={tmp_path / 'hello.py'}", *given]) == 0
+    capsys.readouterr()
+    assert main(["runs", *given, "-o", "states=FAILED"]) == 0
+    assert capsys.readouterr().out == "no runs\n"
+
+
+def test_a_run_that_waits_does_not_hide_its_platform(capsys: Captured, tmp_path: Path) -> None:
+    """Newest first over two platforms, and what has not started before all others."""
+    gate = tmp_path / "gate"
+    module = "import pathlib, time\ndef main():\n    while not pathlib.Path({!r}).exists(): time.sleep(0.02)\n"
+    (tmp_path / "slow.py").write_text(module.format(str(gate)))
+    given = ["-o", f"local.folder={tmp_path / 'runs'}"]
+    writing = [*given, "-o", f"artifact={tmp_path / 'slow.py'}", "-o", "local.workers=1"]
+    try:
+        for key in ("goes-on", "waits"):
+            assert main(["submit", "slow", "--platform", "local", "--run-key", key, *writing]) == 0
+            until_running(tmp_path / "runs", capsys)
+        with DatabricksApi() as api:
+            api.set_state(api.add_run("old", started=1_700_000_000_000), "RUNNING")
+            place = ["-o", f"databricks.host={api.url}", "-o", f"databricks.token={api.token}"]
+            assert main(["runs", "--platform", "databricks,local", "--json", *given, *place]) == 0
+        found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    finally:
+        gate.write_text("")
+    told = [("local", "waits", "PENDING"), ("local", "goes-on", "RUNNING"), ("databricks", None, "RUNNING")]
+    assert [(run["platform"], run["run_key"], run["state"]) for run in found] == told
+
+
+def until_running(folder: Path, capsys: Captured) -> None:
+    """A run of the folder is going on; nothing is left to be read."""
+    deadline = time.monotonic() + 30
+    while '"RUNNING"' not in capsys.readouterr().out:
+        assert time.monotonic() < deadline
+        assert main(["runs", "--json", "-o", f"local.folder={folder}"]) == 0

@@ -36,7 +36,7 @@ from tests.rest.conftest import read_here
 import trunkline
 from trunkline.errors import OptionError, TrunklineError
 from trunkline.jobs.options import TABLE as JOBS
-from trunkline.options import USES, Option
+from trunkline.options import Option
 from trunkline.responses import SCHEMA
 from trunkline.rest.options import TABLE
 from trunkline.rest.source import RestDataSource
@@ -251,14 +251,13 @@ def test_generated_parts_are_up_to_date() -> None:
     assert outdated() == []
 
 
-@pytest.mark.parametrize("use", USES)
 @pytest.mark.parametrize(("name", "table"), [("rest", TABLE), ("jobs", JOBS)])
-def test_the_page_marks_the_options_of_every_use(name: str, table: Sequence[Option], use: str) -> None:
+def test_the_page_marks_the_options_of_every_format(name: str, table: Sequence[Option]) -> None:
     """Without its marker a table would be neither made nor checked."""
     text = (ROOT / "references" / f"{name}.md").read_text(encoding="utf-8")
-    part = text.split(f"<!-- options:{name}:{use} -->")[1].split("<!-- /options -->")[0]
+    part = text.split(f"<!-- options:{name}:all -->")[1].split("<!-- /options -->")[0]
     shown = re.findall(r"^\| `([\w.]+)` \|", part, re.MULTILINE)
-    assert sorted(shown) == sorted(option.name for option in table if use in option.applies)
+    assert sorted(shown) == sorted(option.name for option in table)
 
 
 def test_the_table_of_the_response_log_is_its_schema() -> None:

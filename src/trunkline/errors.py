@@ -74,11 +74,13 @@ class AuthError(TrunklineError):
 class RejectedError(TrunklineError):
     """The server refused rows for good, or it is unknown whether it took them and they must not be sent again.
 
-    Details: `status`, `outcome` (`rejected`, `ambiguous`), `summary` (the counts of the write).
+    Details: `status`, `outcome` (`rejected`, `ambiguous`), `summary` (the counts of the write); `gone`, where a
+    platform of jobs knows of a run no more.
     """
 
     status: int | None = None
     outcome: str = "rejected"
+    gone: bool = False
 
 
 class UnavailableError(TrunklineError):

@@ -247,14 +247,15 @@ def markdown(table: Sequence[Option], use: str | None = None) -> str:
 
     Args:
         table: The options.
-        use: Only those that apply there.
+        use: Only those that apply there; without it, a column says what each is for.
     """
     chosen = [option for option in table if use is None or use in option.applies]
     blocks = []
     for group in dict.fromkeys(option.group for option in chosen):
-        rows = [_markdown_row(option) for option in chosen if option.group == group]
+        rows = [_markdown_row(option, uses=use is None) for option in chosen if option.group == group]
         heading = [f"**{group}**", ""] if group else []
-        blocks.append("\n".join([*heading, "| option | values | default | meaning |", "|---|---|---|---|", *rows]))
+        columns = ["option", *(["for"] if use is None else []), "values", "default", "meaning"]
+        blocks.append("\n".join([*heading, f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *rows]))
     return "\n\n".join(blocks) + "\n"
 
 
@@ -372,10 +373,11 @@ def _spoken(use: str) -> str:
     return {"read": "reading", "stream": "reading a stream", "write": "writing"}[use]
 
 
-def _markdown_row(option: Option) -> str:
+def _markdown_row(option: Option, *, uses: bool) -> str:
     values = ", ".join(f"`{choice}`" for choice in option.choices) or option.kind.name
     default = "required" if option.required else "" if option.default is None else f"`{option.default}`"
-    return f"| `{option.name}` | {values} | {default} | {option.doc} |".replace("\n", " ")
+    applies = f" {', '.join(option.applies) if len(option.applies) < len(USES) else 'all'} |" if uses else ""
+    return f"| `{option.name}` |{applies} {values} | {default} | {option.doc} |".replace("\n", " ")
 
 
 def _property(option: Option) -> dict[str, Any]:

@@ -18,7 +18,9 @@ trunkline.register(spark)
 options = {"platform": "databricks", "databricks.host": host, "databricks.token": token}
 
 rows = spark.sql("SELECT 'my.etl' AS job, named_struct('n', id) AS arguments, concat('k', id) AS run_key FROM range(3)")
-rows.write.format("jobs").mode("append").options(**options, **{"databricks.cluster": "c1", "artifact": "/my.whl"}).save()
+rows.write.format("jobs").mode("append").options(
+    **options, **{"databricks.cluster": "c1", "artifact": "/my.whl"}
+).save()
 
 found = spark.read.format("jobs").options(**options).load().select("job", "run_key", "state").collect()
 

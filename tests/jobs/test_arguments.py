@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from trunkline.jobs.arguments import (
     JobObject,
     arguments_of,
     argv_of,
+    config_of,
     job_name,
     merged,
     read_argv,
@@ -47,6 +49,20 @@ def test_what_a_platform_hands_on_is_what_was_asked_for(run_key: str, arguments:
         "run_key": run_key,
         "etl_job": arguments,
     }
+
+
+@given(st.text(), st.dictionaries(st.text(), JSON_VALUES, max_size=4))
+def test_a_file_hands_the_same_on_as_the_command_line(run_key: str, arguments: dict[str, Any]) -> None:
+    """And of the arguments only the file tells."""
+    request = RunRequest("local", "my.etl_job_factory", run_key, arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "arguments.json"
+        path.write_text(json.dumps(config_of(request)), encoding="utf-8")
+        words = argv_of(request, str(path))
+        assert words == ["--module_name=my.etl_job_factory", f"--run_key={run_key}", f"--config={path}"]
+        given = merged(read_config(str(path)), read_argv(words))
+    assert given.pop("config") == str(path)
+    assert given == read_argv(argv_of(request))
 
 
 def test_a_request_is_one_line_per_argument() -> None:

@@ -123,9 +123,9 @@ def test_a_task_that_fails_after_rows_were_collected_starts_nothing_twice(place:
 
 def test_one_bad_row_starts_nothing(place: Place) -> None:
     rows = place.rows(("routed", {"key": "a"}, "a"), ("not a module", {}, "b"))
-    with pytest.raises(Exception, match="1 rows are no runs; nothing was started") as raised:
+    with pytest.raises(Exception, match="1 row is no run; nothing was started") as raised:
         place.write(rows)
-    assert "job 'not a module' is no module" in str(raised.value)
+    assert "job 'not a module', run_key 'b': job 'not a module' is no module" in str(raised.value)
     assert (place.ran(), place.read()) == ([], {})
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.jobs.platforms.aws import double, writing
 
 from trunkline.errors import AuthError, OptionError, RejectedError, RunError, UnavailableError
-from trunkline.jobs.options import write_options
+from trunkline.jobs.options import resolved_for, write_options
 from trunkline.jobs.platforms import databricks
 from trunkline.jobs.run import RunRequest
 from trunkline.jobs.starting import start_all
@@ -213,3 +215,84 @@ def test_room_that_others_keep_is_waited_for_only_so_long() -> None:
             start(glue_requests("a"), writing(aws.url, wait="true", waitTimeout="60s"), clock)
         assert "no room for one more run now" in str(raised.value)
         assert 60 <= clock.now < 71
+
+
+def test_what_has_failed_is_started_anew_where_that_is_asked_for(api: DatabricksApi) -> None:
+    """As a stream that waits does when it replays a micro-batch."""
+    for number in (101, 102):
+        with pytest.raises(RunError):
+            start_again(wanted("a"), options(api, wait="true"), partial(fail, api, number))
+    start_again(wanted("a"), options(api, wait="true"), lambda now: api.finish(103))
+    start_again(wanted("a"), options(api, wait="true"), lambda now: None)
+    keys = [run["overriding_parameters"]["python_named_params"]["run_key"] for run in api.runs.values()]
+    assert keys == ["a", "a:2", "a:3"]
+
+
+def fail(api: DatabricksApi, run_id: int, _: float) -> None:
+    api.finish(run_id, "FAILED")
+
+
+def start_again(requests: list[RunRequest], given: Options, then: Callable[[float], None]) -> None:
+    clock = Clock(then)
+    start_all(requests, given, again=True, sleep=clock.sleep, clock=clock)
+
+
+def test_a_credential_lost_while_waiting_is_told_with_what_was_started(api: DatabricksApi) -> None:
+    def lose(_: float) -> None:
+        api.token = "another"
+
+    with pytest.raises(AuthError, match=r"2 of 2 runs were started: databricks refused the credential") as raised:
+        start(wanted("a", "b"), options(api, wait="true"), Clock(lose))
+    assert str(raised.value).endswith("; started again with the same run_key, only what is missing starts")
+
+
+def test_a_row_that_lacks_an_option_of_its_platform_leaves_the_others_alone(api: DatabricksApi) -> None:
+    lacking = RunRequest("glue", "my.etl", "b")
+    with pytest.raises(OptionError, match=r"2 of 3 runs were started\n  - not started: my\.etl on glue: .*glue\.job"):
+        start([*wanted("a"), lacking, *wanted("c")], options(api))
+
+
+def test_a_row_may_name_its_own_artifact(api: DatabricksApi) -> None:
+    plain = RunRequest("databricks", "my.etl", "a", artifact="/own.whl")
+    start([plain], options(api, **{"databricks.cluster": "c1", "artifact": "/of-the-option.whl"}))
+    [submitted] = api.server.of("runs/submit")
+    assert submitted.json["tasks"][0]["libraries"] == [{"whl": "/own.whl"}]
+
+
+def test_only_credentials_of_platforms_that_occur_are_looked_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_SUCH_TOKEN", raising=False)
+    given = write_options({"platform": "local", "databricks.token": "env:NO_SUCH_TOKEN"})
+    assert resolved_for(given, {"local"})["databricks.token"] is None
+    with pytest.raises(OptionError, match="NO_SUCH_TOKEN"):
+        resolved_for(given, {"databricks"})
+
+
+def test_runs_on_this_machine_go_on_at_the_same_time(tmp_path: Path) -> None:
+    """Each waits until all three have begun."""
+    (tmp_path / "met").mkdir()
+    (tmp_path / "meet.py").write_text(
+        "import pathlib, time\n"
+        "def main(key):\n"
+        f"    met = pathlib.Path({str(tmp_path / 'met')!r})\n"
+        "    (met / key).touch()\n"
+        "    until = time.monotonic() + 30\n"
+        "    while len(list(met.iterdir())) < 3:\n"
+        "        assert time.monotonic() < until, 'nobody else came'\n"
+        "        time.sleep(0.02)\n"
+    )
+    given = {"local.folder": str(tmp_path / "runs"), "artifact": str(tmp_path / "meet.py"), "pollInterval": "100ms"}
+    requests = [RunRequest("local", "meet", key, {"key": key}) for key in "abc"]
+    runs = start_all(requests, write_options({**given, "wait": "true", "local.workers": "3"}))
+    assert [run.state for run in runs] == ["SUCCEEDED"] * 3
+
+
+def test_a_run_that_had_failed_before_is_told_as_that(api: DatabricksApi) -> None:
+    with pytest.raises(RunError):
+        start(wanted("a"), options(api, wait="true"), Clock(lambda now: api.finish(101, "FAILED")))
+    with pytest.raises(RunError, match="it was over before this write: give another run_key than 'a' to run it again"):
+        start(wanted("a"), options(api, wait="true"))
+
+
+def test_a_name_that_is_no_module_starts_nothing(api: DatabricksApi) -> None:
+    with pytest.raises(OptionError, match=r"job 'my job' is no module: .*; nothing was started"):
+        start([RunRequest("databricks", "my job", "a")], options(api))

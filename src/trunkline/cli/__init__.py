@@ -104,9 +104,10 @@ def _parser() -> argparse.ArgumentParser:
 
     submit = commands.add_parser("submit", help="start a job on a platform")
     submit.add_argument("job", metavar="MODULE", help="the job's module: my_project.etl")
-    submit.add_argument("--platform", required=True, help=f"where: {', '.join(PLATFORMS)}")
+    submit.add_argument("--platform", help=f"where: {', '.join(PLATFORMS)}")
     submit.add_argument("--arguments", metavar="JSON", default="{}", help="its arguments, a JSON object")
     submit.add_argument("--target", metavar="NAME", help="the platform's own job, by id or name")
+    submit.add_argument("--artifact", metavar="URI", help="wheel, zip or Python file that holds the job")
     submit.add_argument("--run-key", metavar="KEY", help="names the run: the same key never starts a second one")
     submit.add_argument("--label", metavar="NAME=VALUE", action="append", default=[], help="shown beside the run")
     submit.add_argument("--wait", action="store_true", help="wait for its end, and fail if it fails")
@@ -115,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     submit.set_defaults(run=_command("jobs", "submit"))
 
     runs = commands.add_parser("runs", help="list the runs of a platform, newest first")
-    runs.add_argument("--platform", default="local", help="one or several, with commas; default: local")
+    runs.add_argument("--platform", help="one or several, with commas; default: local")
     for name, shape, spoken in (
         ("since", "TIME", "only runs that started at or after this time: 1h, 2d, 2026-05-01"),
         ("until", "TIME", "only runs that started before this time"),

@@ -6,15 +6,16 @@ import argparse
 import heapq
 import itertools
 import json
+import sys
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from pathlib import Path
 
-from trunkline.errors import OptionError
-from trunkline.jobs.options import filter_of, read_options, write_options
-from trunkline.jobs.platforms import platform_of
+from trunkline.errors import OptionError, RunError
+from trunkline.jobs.options import filter_of, read_options, resolved_for, write_options
+from trunkline.jobs.platforms import PLATFORMS, platform_of
 from trunkline.jobs.run import Run, RunRequest
 from trunkline.jobs.starting import start_all
 from trunkline.kinds import json_object
@@ -28,7 +29,8 @@ main_exit()
 _HEADINGS = ("STARTED (UTC)", "TOOK", "PLATFORM", "JOB", "STATE", "RUN", "ERROR")
 # How much of an error a line shows.
 _ERROR_LENGTH = 60
-_LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
+# When a run that has not started counts.
+_TO_COME = datetime.max.replace(tzinfo=timezone.utc)
 
 
 def submit(given: argparse.Namespace) -> None:
@@ -42,11 +44,22 @@ def submit(given: argparse.Namespace) -> None:
         arguments = json_object(given.arguments)
     except ValueError as error:
         raise OptionError(f"--arguments: {error}") from None
-    named = {"platform": given.platform, "wait": "true" if given.wait else None}
-    options = write_options(_options(given.option) | named).resolved()
+    options = write_options(
+        _options(given, platform=given.platform, wait="true" if given.wait else None, artifact=given.artifact)
+    )
+    if not options["platform"]:
+        raise OptionError(f"--platform is missing: where? One of {', '.join(PLATFORMS)}")
+    options = resolved_for(options, options["platform"])
     key = given.run_key or uuid.uuid4().hex
     labels = dict(_pair(text, "--label") for text in given.label)
-    [run] = start_all([RunRequest(options["platform"][0], given.job, key, arguments, given.target, labels)], options)
+    try:
+        [run] = start_all(
+            [RunRequest(options["platform"][0], given.job, key, arguments, given.target, labels)], options
+        )
+    except RunError:
+        if not given.run_key:
+            print(f"run_key {key}", file=sys.stderr)
+        raise
     if given.json:
         print(_json(run))
         return
@@ -63,9 +76,10 @@ def runs(given: argparse.Namespace) -> None:
         TrunklineError: A platform cannot be asked.
     """
     named = {name: getattr(given, name) for name in ("platform", "since", "until", "states", "jobs")}
-    options = read_options(_options(given.option) | named).resolved()
+    options = read_options({"platform": "local", **_options(given, **named)})
+    options = resolved_for(options, options["platform"])
     each = [platform_of(name).list_runs(filter_of(options), options) for name in options["platform"]]
-    newest_first = heapq.merge(*each, key=lambda run: run.started_at or _LONG_AGO, reverse=True)
+    newest_first = heapq.merge(*each, key=lambda run: run.started_at or run.ended_at or _TO_COME, reverse=True)
     found = list(itertools.islice(newest_first, given.limit))
     if given.json:
         for run in found:
@@ -92,8 +106,13 @@ def new_entry(given: argparse.Namespace) -> None:
     print(f"{path} written")
 
 
-def _options(pairs: Sequence[str]) -> dict[str, str | None]:
-    return dict(_pair(text, "--option") for text in pairs)
+def _options(given: argparse.Namespace, **named: str | None) -> dict[str, str]:
+    """What was given by `--option`, and by arguments of their own."""
+    found = dict(_pair(text, "--option") for text in given.option)
+    for name, value in named.items():
+        if value is not None and found.setdefault(name, value) != value:
+            raise OptionError(f"{name} is given twice: as --{name} and as --option {name}=...")
+    return found
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ Reading takes `--name=value`, `--name value` and `--flag` (true). A value that b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from trunkline.errors import MissingExtraError, OptionError
@@ -42,9 +42,23 @@ def arguments_of(request: RunRequest) -> dict[str, str]:
     return {"module_name": request.job, "run_key": request.run_key, job_name(request.job): text}
 
 
-def argv_of(request: RunRequest) -> list[str]:
-    """The same as the words of a command line."""
-    return [f"--{name}={value}" for name, value in arguments_of(request).items()]
+def argv_of(request: RunRequest, config: str | None = None) -> list[str]:
+    """The same as the words of a command line.
+
+    Args:
+        request: What is asked for.
+        config: The file that holds `config_of(request)`, for a command line on this machine, where everybody sees it.
+    """
+    given = arguments_of(request)
+    if config is not None:
+        del given[job_name(request.job)]
+        given["config"] = config
+    return [f"--{name}={value}" for name, value in given.items()]
+
+
+def config_of(request: RunRequest) -> dict[str, Any]:
+    """The arguments of a request's job as a file holds them."""
+    return {job_name(request.job): dict(request.arguments)}
 
 
 def read_argv(words: Iterable[str], of_platform: Callable[[str], bool] | None = None) -> dict[str, Any]:
@@ -135,16 +149,22 @@ def merged(config: Mapping[str, Any], words: Mapping[str, Any]) -> dict[str, Any
     return both
 
 
-def unfolded(arguments: Mapping[str, Any], module: str) -> dict[str, Any]:
+def unfolded(arguments: Mapping[str, Any], module: str, parameters: Collection[str] = ()) -> dict[str, Any]:
     """The fields of the job's own argument beside the others, which go before them; itself as a `JobObject`.
 
-    It is the one that bears the job's name, else the only one that holds an object.
+    It is the one that bears the job's name, else the only one that holds an object and is no parameter itself.
+
+    Args:
+        arguments: By name.
+        module: The job.
+        parameters: That the job takes by name.
 
     Raises:
         OptionError: Several might be it.
     """
-    objects = [name for name, value in arguments.items() if isinstance(value, Mapping)]
     own = job_name(module)
+    held = [name for name, value in arguments.items() if isinstance(value, Mapping)]
+    objects = [name for name in held if name == own or name not in parameters]
     if own not in objects and len(objects) > 1:
         advice = f"give the arguments of the job as --{own}={{...}}"
         raise OptionError(f"{' and '.join(objects)} hold JSON objects: {advice}")

@@ -12,7 +12,11 @@ from __future__ import annotations
 import json
 import signal
 from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
 from typing import NamedTuple
+
+from trunkline.jobs.run import Run
 
 # The exit codes of the entry point. 4 is a run that did its work, though a step was skipped or replaced.
 _STATES = {
@@ -20,6 +24,8 @@ _STATES = {
     3: ("PENDING_APPROVAL", "exit code 3"),
     4: ("SUCCEEDED", "degraded: exit code 4"),
 }
+# Who asks for a run starts it within seconds; a stalled machine gets this long before the run counts as abandoned.
+ABANDONED_AFTER = timedelta(seconds=60)
 # How much of a line that is no result stands in an error.
 _HEAD = 300
 
@@ -54,6 +60,12 @@ def ending(code: int, last_line: str, *, last_words: str = "") -> Ending:
             detail = f"killed by {signal.Signals(number).name}"
     said = _error_in(result) if result is not None else (last_words or last_line).strip()[:_HEAD]
     return Ending("FAILED", detail, said or detail, None if result is None else last_line.strip())
+
+
+def abandoned(run: Run) -> Run:
+    """A run that was written down and never started. Its key may be asked for again, so this is no end."""
+    why = "nobody started it: who asked for it ended before. Ask for the same run_key again"
+    return replace(run, state="FAILED", state_detail="ABANDONED", error=why)
 
 
 def last_line(text: str) -> str:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import logging
 import os
 import signal
 import sys
@@ -30,7 +31,7 @@ from typing import Any, NoReturn
 from trunkline.credentials import Redactor
 from trunkline.errors import OptionError
 from trunkline.jobs.arguments import RESERVED, Fact, merged, read_argv, read_config, unfolded
-from trunkline.jobs.binding import bound
+from trunkline.jobs.binding import bound, named_in, parameters_of
 from trunkline.jobs.hand_over import hand_over
 from trunkline.jobs.job import AbstractJob, AbstractJobFactory
 from trunkline.jobs.notes import Notes, open_notes, resolved, secrets_in
@@ -51,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words in (["--help"], ["-h"]):
         sys.stdout.write(__doc__ or "")
         return SUCCESS
+    # What a job logs is for people, on standard error; py4j tells of every connection.
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("py4j").setLevel(logging.WARNING)
     result, where, path = execute(words, os.environ)
     hand_over(result, where, path)
     return result.exit_code
@@ -108,7 +112,7 @@ def execute(
             notes.redactor = Redactor(secrets_in(arguments, given))
             function = _function(result.job)
             facts = _facts(result, where)
-            everything = {**facts, **unfolded(arguments, result.job)}
+            everything = {**facts, **unfolded(arguments, result.job, named_in(parameters_of(function) or {}))}
             result.take(function(**bound(function, everything, result.job)), notes.redactor)
         except SystemExit as end:
             if end.code:

@@ -6,6 +6,7 @@
 
     <base>/slots/0                           a lock for each run that may go on at the same time on this machine
     <base>/local/runs/<run id>/request.json  what was asked for
+                               arguments.json   with which arguments, as the job's entry point reads them (--config)
                                run.json      what became of it: replaced, never written into
                                log           standard output and error
                                lock          held by whoever is at work on it, so by the process that watches over it
@@ -17,7 +18,7 @@
 The run id is a digest of the run's key, and a run's folder appears whole, by one rename: that is what makes two starts
 with the same key one run. Whether somebody is at work on a run is told by a lock (flock), which ends with its process
 however that ends, and cannot be mistaken for another's as a process id can. Locks need a file system that has them: a
-local disk, not an object store. Whoever may read the folder sees the arguments of jobs: it is made for its owner alone.
+local disk, not an object store. Arguments may hold secrets: the folder and the file with them are for its owner alone.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from trunkline.errors import RejectedError
-from trunkline.jobs.run import Run, RunFilter, RunRequest
+from trunkline.jobs.run import Run, RunFilter, RunRequest, digest_of
 
 # Enough of a digest that no two keys share one, short enough for a name.
 _ID_LENGTH = 24
@@ -61,13 +62,13 @@ class Kept:
 
     @property
     def at(self) -> datetime:
-        """The time that the run counts by: its start, or when it was asked for."""
-        return self.run.started_at or self.asked_at
+        """Its place in a list: the time that it counts by, or when it was asked for."""
+        return self.run.started_at or self.run.ended_at or self.asked_at
 
 
 def run_id_of(run_key: str) -> str:
     """The id of the run with this key."""
-    return hashlib.sha256(run_key.encode()).hexdigest()[:_ID_LENGTH]
+    return digest_of(run_key)[:_ID_LENGTH]
 
 
 class RunFolder:
@@ -100,6 +101,8 @@ class RunFolder:
         Returns:
             Whether the run is new: False leaves the one that bears the key as it is.
         """
+        from trunkline.jobs.arguments import config_of  # not at the top: the supervisor, a process for each, needs none
+
         run_id = run_id_of(request.run_key)
         now = datetime.now(timezone.utc)
         run = Run(self.platform, request.job, run_id, request.run_key, url=self.path(run_id, "log").as_uri())
@@ -110,8 +113,9 @@ class RunFolder:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         made = self.root / f"new-{uuid.uuid4().hex}"
         made.mkdir(mode=0o700)
-        asked = {"job": request.job, "run_key": request.run_key, "arguments": dict(request.arguments)}
+        asked = {"job": request.job, "run_key": request.run_key}
         _write(made / "request.json", {**asked, "target": request.target, "labels": dict(request.labels), **more})
+        _write(made / "arguments.json", config_of(request), mode=0o600)
         _write(made / "run.json", _document(Kept(run, now, owner)))
         # First, so that no run is ever without: a name without its run is passed over.
         entry = self._open_entry(now, owner, run_id)
@@ -128,7 +132,7 @@ class RunFolder:
         return True
 
     def request(self, run_id: str) -> dict[str, Any]:
-        """What was asked for, and what `add` was given beside it."""
+        """What was asked for but the arguments, and what `add` was given beside it."""
         document: dict[str, Any] = json.loads(self.path(run_id, "request.json").read_bytes())
         return document
 
@@ -148,7 +152,7 @@ class RunFolder:
         """
         kept = self.kept(run_id)
         if kept is None:
-            raise RejectedError(f"there is no run {run_id} in {self.root}")
+            raise RejectedError(f"there is no run {run_id} in {self.root} any more", gone=True)
         return kept
 
     def write(self, kept: Kept) -> None:
@@ -201,8 +205,7 @@ class RunFolder:
         seen = {kept.run.run_id for kept in current}
         closed = self._closed(wanted, seen)
         for kept in heapq.merge(current, closed, key=lambda kept: kept.at, reverse=True):
-            # Times count by when it was asked for while it is pending.
-            if wanted.takes(replace(kept.run, started_at=kept.at)):
+            if wanted.takes(kept.run):
                 yield kept
 
     def _closed(self, wanted: RunFilter, seen: set[str]) -> Iterator[Kept]:
@@ -288,10 +291,10 @@ def _kept(document: dict[str, Any]) -> Kept:
     return Kept(Run(**fields), datetime.fromisoformat(document["asked_at"]), document["owner"], document["outer_id"])
 
 
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    """Replace a file at once: a reader meets the old or the new, whole."""
+def _write(path: Path, document: Mapping[str, Any], mode: int = 0o666) -> None:
+    """Replace a file at once: a reader meets the old or the new, whole. The umask takes from the mode."""
     hidden = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    with hidden.open("x", encoding="utf-8") as file:
+    with open(hidden, "x", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, mode)) as file:
         json.dump(document, file, default=_json, separators=(",", ":"))
         file.flush()
         os.fsync(file.fileno())  # a file that is empty after a power cut would hide what was started

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -15,7 +15,7 @@ from trunkline.options import USES, Option, Options, parse
 READS, WRITES, STREAMS = ("read", "stream"), ("write",), ("stream",)
 
 
-def platforms(given: object) -> tuple[str, ...]:
+def platform_names(given: object) -> tuple[str, ...]:
     """`glue,databricks`.
 
     Raises:
@@ -29,7 +29,7 @@ def platforms(given: object) -> tuple[str, ...]:
     return found
 
 
-def states(given: object) -> frozenset[str]:
+def state_names(given: object) -> frozenset[str]:
     """`FAILED,TIMED_OUT`, in any case.
 
     Raises:
@@ -64,8 +64,8 @@ def moment(given: object) -> datetime:
 
 
 _LIST = {"type": ["string", "array"], "items": {"type": "string"}}
-PLATFORM_NAMES = Kind("names", platforms, _LIST)
-STATE_NAMES = Kind("names", states, _LIST)
+PLATFORM_NAMES = Kind("names", platform_names, _LIST)
+STATE_NAMES = Kind("names", state_names, _LIST)
 MOMENT = Kind("time, or how long ago", moment, {"type": "string"})
 
 TABLE = (
@@ -80,8 +80,10 @@ TABLE = (
         group="Runs", applies=WRITES, known_as=("waitForCompletion", "waitForTermination", "synchronous"),
     ),
     Option(
-        "waitTimeout", DURATION, "How long to wait for one run, from its start.", "1h", minimum=1, group="Runs",
-        applies=WRITES, known_as=("timeout",),
+        "waitTimeout", DURATION,
+        "How long to wait for one run, from when it was started or found, or for room on a platform: with `wait`, and "
+        "with `maxConcurrentRuns`.",
+        "1h", minimum=1, group="Runs", applies=WRITES, known_as=("timeout",),
     ),
     Option(
         "cancelOnFailure", BOOLEAN,
@@ -107,12 +109,12 @@ TABLE = (
         group="Which runs", applies=("read",), known_as=("state", "status"),
     ),
     Option(
-        "since", MOMENT, "Only runs that started at or after this time.", example="1d", group="Which runs",
-        applies=READS, known_as=("startedAfter", "from", "start"),
+        "since", MOMENT, "Only runs that started at or after this time; UTC, if it says no zone.", example="1d",
+        group="Which runs", applies=READS, known_as=("startedAfter", "from", "start"),
     ),
     Option(
-        "until", MOMENT, "Only runs that started before this time.", example="1h", group="Which runs",
-        applies=("read",), known_as=("startedBefore", "to", "end"),
+        "until", MOMENT, "Only runs that started before this time; UTC, if it says no zone.", example="1h",
+        group="Which runs", applies=("read",), known_as=("startedBefore", "to", "end"),
     ),
     Option(
         "jobs", NAMES, "Only runs of these modules, or of these jobs of the platform's own.",
@@ -215,9 +217,8 @@ def _one_platform(options: Options) -> Iterator[str]:
 
 
 def _waited_for(options: Options) -> Iterator[str]:
-    for name in ("waitTimeout", "cancelOnFailure"):
-        if options.given(name) and not options["wait"]:
-            yield f"{name} does nothing without wait=true"
+    if options["cancelOnFailure"] and not options["wait"]:
+        yield "cancelOnFailure does nothing without wait=true"
 
 
 def _somewhere(options: Options) -> Iterator[str]:
@@ -261,3 +262,13 @@ def filter_of(options: Options) -> RunFilter:
     """Which runs the options ask for."""
     states, jobs = options["states"] or frozenset(), options["jobs"] or ()
     return RunFilter(states, options["since"], options["until"], jobs)
+
+
+def resolved_for(options: Options, platforms: Collection[str]) -> Options:
+    """The options with the credentials of these platforms looked up, and none of the others.
+
+    Raises:
+        OptionError: References that point to nothing.
+    """
+    others = [option.name for option in TABLE if option.kind.secret and option.group not in platforms]
+    return options.replaced(dict.fromkeys(others)).resolved()

@@ -15,21 +15,23 @@ import os
 import subprocess
 import sys
 import sysconfig
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 
 import trunkline
 from trunkline.errors import OptionError, UnavailableError
+from trunkline.jobs.ending import ABANDONED_AFTER, abandoned
 from trunkline.jobs.folder import Kept, RunFolder, held, run_id_of
 from trunkline.jobs.run import Run, RunFilter, RunRequest
 
-# A keeper is there within a tenth of a second; a stalled machine gets this long before a run counts as abandoned.
-_ABANDONED = timedelta(seconds=60)
 _START_SECONDS = 60.0
 _IMPORT = uuid.uuid4().hex[:12]
+# Threads that start runs at the same moment would each start the same keeper, and all but one of those would end.
+_KEEPERS = threading.Lock()
 # Neither the current folder nor what is installed beside Trunkline goes before the standard library.
 _KEEPER = "import sys; del sys.path[0]; sys.path.append(sys.argv[1]); from trunkline.jobs.supervise import main; main()"
 # How a Python worker of Spark and a driver under spark-submit are told of their JVM: a run has one of its own.
@@ -86,7 +88,7 @@ class Processes:
 
         Args:
             request: What is asked for.
-            command: What is run.
+            command: What is run. Everybody on the machine may see it: the arguments are in a file of the folder.
             environment: Added to that of this process, which the run gets.
             workers: The most runs that go on at the same time on this machine; this one waits where they do.
 
@@ -102,7 +104,8 @@ class Processes:
                 self._take_over(run_id, owner)
             kept = self.folder.get(run_id)
             if kept.run.state == "PENDING" and kept.owner == owner:
-                self._ensure_keeper(owner, workers)
+                with _KEEPERS:
+                    self._ensure_keeper(owner, workers)
             return self.settled(self.folder.get(run_id)).run
         except OSError as error:
             raise UnavailableError(f"local.folder={folder.base}: {error.strerror or error}") from None
@@ -144,11 +147,10 @@ class Processes:
         if kept.run.ended:
             return kept
         if kept.run.state == "PENDING":
-            if _now() - kept.asked_at < _ABANDONED or self._owned(kept.owner) or folder.watched(run_id):
+            if _now() - kept.asked_at < ABANDONED_AFTER or self._owned(kept.owner) or folder.watched(run_id):
                 return kept
             # Not written down: the same key may be asked for again, and this run is then started.
-            why = "nobody started it: who asked for it ended before. Ask for the same run_key again"
-            return replace(kept, run=replace(kept.run, state="FAILED", state_detail="ABANDONED", error=why))
+            return replace(kept, run=abandoned(kept.run))
         with folder.locked(run_id) as mine:
             current = self.folder.get(run_id)
             if not mine or current.run.ended:

@@ -1,4 +1,4 @@
-"""Reading: runs are rows. One task asks each platform for those that are wanted.
+"""Reading: runs are rows. The driver asks each platform for those that are wanted, and hands them to tasks.
 
 JobsReader                made on the driver: options are checked, credentials looked up
   JobsBatchReader         spark.read, SELECT
@@ -8,14 +8,14 @@ JobsReader                made on the driver: options are checked, credentials l
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import pyarrow as pa
 from pyspark.sql.datasource import DataSourceReader, InputPartition
 from pyspark.sql.types import IntegerType, StringType, StructField, StructType, TimestampType
 
 from trunkline.errors import OptionError
-from trunkline.jobs.options import filter_of, read_options
+from trunkline.jobs.options import filter_of, read_options, resolved_for
 from trunkline.jobs.platforms import platform_of
 from trunkline.jobs.run import Run
 from trunkline.literals import warn_of_literals
@@ -28,16 +28,16 @@ _NAMES = (
     "error", "result",
 )  # fmt: skip
 SCHEMA = StructType([StructField(name, _TYPES.get(name, StringType())) for name in _NAMES])
-# Rows of one batch: a page or two of most platforms.
-_BATCH = 1000
+# Rows of one partition: a page or two of most platforms.
+_ROWS = 1000
 
 
-class PlatformPartition(InputPartition):
-    """The runs of one platform."""
+class RunsPartition(InputPartition):
+    """Some runs, as they were when the read was planned."""
 
-    def __init__(self, platform: str) -> None:
+    def __init__(self, runs: list[Run]) -> None:
         super().__init__(None)
-        self.platform = platform
+        self.runs = runs
 
 
 class JobsReader:
@@ -60,33 +60,33 @@ class JobsReader:
         ]
         if problems:
             raise OptionError("jobs: the schema does not fit; leave it out, or take some of the columns", problems)
-        self._options = options.resolved()
+        self._options = resolved_for(options, options["platform"])
         self._schema = arrow_schema(schema)
         for platform in self._options["platform"]:
             platform_of(platform)
 
+    def read(self, partition: RunsPartition) -> Iterator[pa.RecordBatch]:
+        """The rows of some runs."""
+        runs = partition.runs
+        if runs:
+            columns = [pa.array([getattr(run, field.name) for run in runs], field.type) for field in self._schema]
+            yield pa.RecordBatch.from_arrays(columns, schema=self._schema)
 
-class JobsBatchReader(JobsReader, DataSourceReader):
+
+class JobsBatchReader(JobsReader, DataSourceReader):  # type: ignore[misc] # its own kind of partition
     """`spark.read.format("jobs")`."""
 
     def __init__(self, options: Mapping[str, str], schema: StructType) -> None:
         super().__init__(read_options(options), schema)
 
     def partitions(self) -> list[InputPartition]:
-        """One for each platform."""
-        return [PlatformPartition(platform) for platform in self._options["platform"]]
-
-    def read(self, partition: PlatformPartition) -> Iterator[pa.RecordBatch]:  # type: ignore[override]
-        """The runs of a platform that were asked for, newest first."""
-        return batches(platform_of(partition.platform).list_runs(filter_of(self._options), self._options), self._schema)
-
-
-def batches(runs: Iterable[Run], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Runs as record batches of some columns."""
-    runs = iter(runs)
-    while some := list(itertools.islice(runs, _BATCH)):
-        columns = [pa.array([getattr(run, field.name) for run in some], field.type) for field in schema]
-        yield pa.RecordBatch.from_arrays(columns, schema=schema)
+        """The runs, some in each. The driver asks for them: it is where runs are started, and has the credentials."""
+        options, wanted = self._options, filter_of(self._options)
+        found = (run for name in options["platform"] for run in platform_of(name).list_runs(wanted, options))
+        planned: list[InputPartition] = []
+        while some := list(itertools.islice(found, _ROWS)):
+            planned.append(RunsPartition(some))
+        return planned or [RunsPartition([])]
 
 
 def _known(name: str) -> str:

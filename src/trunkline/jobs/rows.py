@@ -14,6 +14,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
@@ -26,10 +27,10 @@ from trunkline.jobs.platforms import PLATFORMS
 from trunkline.jobs.run import RunRequest
 from trunkline.values import JsonOptions, encode, row_digests
 
-_TEXTS = ("job", "platform", "target", "run_key")
+_TEXTS = ("job", "platform", "target", "run_key", "artifact")
 _OBJECTS = ("arguments", "labels")
-# What every platform keeps whole: EMR Serverless allows 256 characters for the value of a tag, the shortest of all.
-_LONGEST_KEY = 256
+# Stands for a key that is made later.
+_UNNAMED = "-"
 
 
 def check_columns(schema: StructType, *, platform: str | None) -> None:
@@ -67,7 +68,7 @@ def requests(batch: pa.RecordBatch, platform: str | None) -> Iterator[tuple[byte
         try:
             yield digest, _request(json.loads(encoded.row(index), parse_float=_exact), platform)
         except ValueError as error:
-            yield digest, str(error)
+            yield digest, f"{_shown(encoded.row(index))}: {error}"
 
 
 def key_of(scope: str, digest: bytes, occurrence: int) -> str:
@@ -98,15 +99,21 @@ def _request(row: dict[str, Any], platform: str | None) -> RunRequest:
     job, key = row.get("job"), row.get("run_key")
     if not job:
         raise ValueError("job is null or empty")
-    if not all(part.isidentifier() for part in job.replace(":", ".", 1).split(".")):
-        raise ValueError(f"job {job!r} is no module: write my_project.etl or my_project.etl:function")
-    if key is not None and not (0 < len(key) <= _LONGEST_KEY and key.isprintable()):
-        raise ValueError(f"run_key {key[:40]!r} must have 1 to {_LONGEST_KEY} printable characters")
     labels = _object(row, "labels")
     for name, text in labels.items():
         if not isinstance(text, str):
             raise ValueError(f"labels: {name} is no text")
-    return RunRequest(where, job, key or "", _object(row, "arguments"), row.get("target"), labels)
+    arguments, target, artifact = _object(row, "arguments"), row.get("target"), row.get("artifact")
+    request = RunRequest(where, job, key or _UNNAMED, arguments, target, labels, artifact)
+    if problem := request.problem():
+        raise ValueError(problem)
+    return replace(request, run_key=key or "")
+
+
+def _shown(text: bytes) -> str:
+    """Which row it is: its job and key. Its arguments may hold what nobody is to see."""
+    row = json.loads(text)
+    return ", ".join(f"{name} {str(row[name])[:60]!r}" for name in ("job", "run_key") if row.get(name)) or "a row"
 
 
 def _object(row: dict[str, Any], name: str) -> dict[str, Any]:

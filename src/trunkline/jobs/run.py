@@ -8,6 +8,7 @@ Platforms have some thirty words for the state of a run; here there are seven.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +16,14 @@ from typing import Any
 
 # In the order in which a run goes through them; a run has ended in one of the last five.
 STATES = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELLED", "TIMED_OUT", "PENDING_APPROVAL")
+# What every platform keeps whole: EMR Serverless allows 256 characters for the value of a tag, the shortest of all.
+LONGEST_KEY = 256
 ENDED = frozenset(STATES[2:])
+
+
+def digest_of(run_key: str) -> str:
+    """What stands for a key wherever a platform wants a name or a token: 64 hexadecimal digits."""
+    return hashlib.sha256(run_key.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -29,6 +37,7 @@ class RunRequest:
         arguments: The keyword arguments of the job, as JSON values.
         target: The platform's own job, by id or name; None for the one of the options, or none.
         labels: Shown by the platform beside the run.
+        artifact: In the place of the option.
     """
 
     platform: str
@@ -37,6 +46,15 @@ class RunRequest:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     target: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    artifact: str | None = None
+
+    def problem(self) -> str | None:
+        """What makes it no run at all, whatever its platform says; None if nothing does."""
+        if not all(part.isidentifier() for part in self.job.replace(":", ".", 1).split(".")):
+            return f"job {self.job!r} is no module: write my_project.etl or my_project.etl:function"
+        if not (0 < len(self.run_key) <= LONGEST_KEY and self.run_key.isprintable()):
+            return f"run_key {self.run_key[:40]!r} must have 1 to {LONGEST_KEY} printable characters"
+        return None
 
 
 @dataclass(frozen=True)
@@ -81,10 +99,13 @@ class Run:
 class RunFilter:
     """Which runs are asked for. A platform narrows what it can at its own end, and drops the rest of what it got.
 
+    A run counts by its start; one that ended without by its end. One that has neither is yet to start: it passes the
+    times.
+
     Attributes:
         states: These only; empty for all.
-        since: Started at or after; a pending run counts by when it was asked for.
-        until: Started before.
+        since: At or after.
+        until: Before.
         jobs: Of these modules, or of these jobs of the platform's own; empty for all.
     """
 
@@ -94,8 +115,8 @@ class RunFilter:
     jobs: tuple[str, ...] = ()
 
     def takes(self, run: Run) -> bool:
-        """Whether a run is among those asked for; one that has not started passes the times."""
-        at = run.started_at
+        """Whether a run is among those asked for."""
+        at = run.started_at or run.ended_at
         return (
             (not self.states or run.state in self.states)
             and (not self.jobs or run.job in self.jobs)

@@ -14,9 +14,10 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from trunkline.errors import OptionError, RejectedError, RunError, TrunklineError, UnavailableError
+from trunkline.errors import MissingExtraError, OptionError, RejectedError, RunError, TrunklineError, UnavailableError
+from trunkline.jobs.looking import look_at
 from trunkline.jobs.platforms import platform_of
 from trunkline.jobs.run import Run, RunRequest
 from trunkline.options import Options
@@ -25,6 +26,8 @@ from trunkline.options import Options
 _AT_ONCE = 8
 # A wait begins at a tenth of `pollInterval` and becomes longer by half each time.
 _FIRST, _GROWTH = 0.1, 1.5
+# What one row may lack, or its platform refuse, while all others are well.
+_OF_THE_ROW = (RejectedError, OptionError, MissingExtraError)
 # How many runs an error names.
 _NAMED = 5
 
@@ -41,6 +44,11 @@ class _Progress:
     no_room: UnavailableError | None = None
     no_room_at: float | None = None
     stopped_by: TrunklineError | None = None
+    over_before: set[str] = field(default_factory=set)
+
+    @property
+    def went_wrong(self) -> bool:
+        return bool(self.refused) or self.stopped_by is not None
 
     def active(self) -> list[Run]:
         return [run for run in self.runs.values() if not run.ended]
@@ -50,6 +58,7 @@ def start_all(
     requests: Sequence[RunRequest],
     options: Options,
     *,
+    again: bool = False,
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> list[Run]:
@@ -58,6 +67,7 @@ def start_all(
     Args:
         requests: Two of the same key are one, and must be equal.
         options: Of the format `jobs`, resolved.
+        again: Start anew what has failed already, under the key with `:2` behind it, `:3` and so on.
         sleep: Tests pass their own.
         clock: Tests pass their own.
 
@@ -65,27 +75,25 @@ def start_all(
         The runs as they were last seen, in the order of the requests.
 
     Raises:
-        OptionError: Requests contradict each other or lack an option; nothing was started.
+        OptionError: Requests contradict each other; nothing was started.
         RunError: With `wait`: a run did not succeed, or not in time.
-        TrunklineError: A platform refused a request or could not be reached. The others were started where that was
-            possible; started again with the same keys, only what is missing starts.
+        TrunklineError: A platform refused a request or could not be reached, or a request lacks an option. The others
+            were started where that was possible; started again with the same keys, only what is missing starts.
     """
     requests = _distinct(requests)
-    for name in {request.platform for request in requests}:
-        platform_of(name)
     progress = _Progress(left=list(requests))
     waiter = _Waiter(options, sleep, clock)
     most = options["maxConcurrentRuns"] or len(requests)
     while progress.left and progress.stopped_by is None:
         free = most - len(progress.active())
         if free > 0 and progress.no_room is None:
-            _start_some(progress, options, min(free, _AT_ONCE))
+            _start_some(progress, options, min(free, _AT_ONCE), again=again)
         elif not waiter.look(progress):
             break
     while options["wait"] and progress.active() and waiter.look(progress):
         pass
     failed = [run for run in progress.runs.values() if run.ended and run.state != "SUCCEEDED"]
-    if options["cancelOnFailure"] and progress.active() and (failed or progress.refused or waiter.late):
+    if options["cancelOnFailure"] and progress.active() and (failed or waiter.late or progress.went_wrong):
         _cancel(progress, options)
     _tell(progress)
     _conclude(progress, failed if options["wait"] else [], waiter.late)
@@ -117,7 +125,12 @@ class _Waiter:
         self._sleep(self._pause)
         self._pause = min(self._pause * _GROWTH, self._options["pollInterval"])
         before = len(progress.active())
-        poll_all(progress.runs, self._options)
+        active = {key: run for key, run in progress.runs.items() if not run.ended}
+        try:
+            progress.runs.update(zip(active, look_at(list(active.values()), self._options)[0], strict=True))
+        except TrunklineError as error:
+            progress.stopped_by = error
+            return False
         if len(progress.active()) < before:
             self._pause = self._options["pollInterval"] * _FIRST
         timeout = self._options["waitTimeout"]
@@ -126,37 +139,26 @@ class _Waiter:
         return not self.late and not (failed and self._options["cancelOnFailure"])
 
 
-def poll_all(runs: dict[str, Run], options: Options) -> None:
-    """See how the runs are that have not ended, platform by platform; `runs` is by key and brought up to date.
-
-    A platform that cannot be reached leaves its runs as they were: the next look may reach it.
-    """
-    for platform in {run.platform for run in runs.values()}:
-        active = {key: run for key, run in runs.items() if run.platform == platform and not run.ended}
-        if not active:
-            continue
-        try:
-            runs.update(zip(active, platform_of(platform).poll(list(active.values()), options), strict=True))
-        except UnavailableError as error:
-            log.warning("the runs on %s cannot be looked at now: %s", platform, error)
-
-
 def _distinct(requests: Sequence[RunRequest]) -> list[RunRequest]:
     found: dict[str, RunRequest] = {}
     for request in requests:
+        if problem := request.problem():
+            raise OptionError(f"jobs: {problem}; nothing was started")
         if found.setdefault(request.run_key, request) != request:
             raise OptionError(f"jobs: run_key {request.run_key!r} stands for two different runs; nothing was started")
     return list(found.values())
 
 
-def _start_some(progress: _Progress, options: Options, count: int) -> None:
+def _start_some(progress: _Progress, options: Options, count: int, *, again: bool) -> None:
     """Start the next requests, some at the same time. One that its platform refuses leaves the others alone."""
     some, progress.left = progress.left[:count], progress.left[count:]
     with ThreadPoolExecutor(_AT_ONCE, "trunkline-start") as threads:
-        outcomes = list(threads.map(lambda request: _started(request, options), some))
+        outcomes = list(threads.map(lambda request: _started(request, options, again=again), some))
     for request, outcome in zip(some, outcomes, strict=True):
         if isinstance(outcome, Run):
             progress.runs[request.run_key] = outcome
+            if outcome.ended:
+                progress.over_before.add(outcome.run_id)
             progress.no_room_at = None
             log.info("%s runs on %s as %s", request.job, outcome.platform, outcome.run_id)
         elif isinstance(outcome, UnavailableError) and outcome.later:
@@ -164,14 +166,20 @@ def _start_some(progress: _Progress, options: Options, count: int) -> None:
             progress.left.append(request)
         else:
             progress.refused.append((request, outcome))
-            if not isinstance(outcome, RejectedError):
+            if not isinstance(outcome, _OF_THE_ROW):
                 # What is wrong is not the row: the next ones would meet it too.
                 progress.stopped_by = progress.stopped_by or outcome
 
 
-def _started(request: RunRequest, options: Options) -> Run | TrunklineError:
+def _started(request: RunRequest, options: Options, *, again: bool) -> Run | TrunklineError:
+    if request.artifact:
+        options = options.replaced({"artifact": request.artifact})
     try:
-        run: Run = platform_of(request.platform).start(request, options)
+        platform = platform_of(request.platform)
+        key, number = request.run_key, 2
+        while again and (found := platform.find(request, options)) and found.ended and found.state != "SUCCEEDED":
+            request, number = replace(request, run_key=f"{key}:{number}"), number + 1
+        run: Run = platform.start(request, options)
     except TrunklineError as error:
         return error
     return run
@@ -193,19 +201,19 @@ def _tell(progress: _Progress) -> None:
 
 def _conclude(progress: _Progress, failed: Sequence[Run], late: Sequence[Run]) -> None:
     """Raise what went wrong, the gravest first, with what there is to know about all the runs."""
-    if not (progress.refused or progress.stopped_by or failed or late):
+    if not (progress.went_wrong or failed or late):
         return
     total = len(progress.runs) + len(progress.refused) + len(progress.left)
     done = f"{len(progress.runs):,} of {total:,} runs were started"
     lines = [
         *_named("not started", (f"{one.job} on {one.platform}: {error}" for one, error in progress.refused)),
-        *_named("did not succeed", map(_shown, failed)),
+        *_named("did not succeed", (_shown(run, before=run.run_id in progress.over_before) for run in failed)),
         *_named("did not end in time", map(_shown, late)),
     ]
     text = "\n".join([done, *lines])
     if progress.left:
         text += f"\n  and {len(progress.left):,} were not tried"
-    if progress.refused or progress.stopped_by:
+    if progress.went_wrong:
         cause = progress.stopped_by or progress.refused[0][1]
         if not progress.refused:
             text += f": {cause}"
@@ -220,10 +228,13 @@ def _named(what: str, items: Iterable[str]) -> list[str]:
     return lines + ([f"  - {what}: and {len(found) - _NAMED:,} more"] if len(found) > _NAMED else [])
 
 
-def _shown(run: Run) -> str:
+def _shown(run: Run, *, before: bool = False) -> str:
     detail = ": ".join(filter(None, [run.state_detail, run.error]))
     where = f" ({run.url})" if run.url else ""
-    return f"{run.job} on {run.platform}, run {run.run_id}: {run.state}{f', {detail}' if detail else ''}{where}"
+    over = (
+        f"; it was over before this write: give another run_key than {run.run_key!r} to run it again" if before else ""
+    )
+    return f"{run.job} on {run.platform}, run {run.run_id}: {run.state}{f', {detail}' if detail else ''}{where}{over}"
 
 
 def _details(error: TrunklineError) -> dict[str, object]:

@@ -3,7 +3,8 @@
 A platform tells how a run is, not how it was, so what was observed is written down: an offset holds the changes of its
 micro-batch and the runs that are still followed.
 
-    {"v": 1, "known": {"glue/jr_1": ["glue", "my.etl", "jr_1", ...]}, "changes": [["glue", "my.etl", "jr_1", ...]]}
+    {"v": 1, "since": "2026-05-01T00:00:00+00:00", "known": {"glue/nightly/jr_1": ["glue", "my.etl", ...]},
+     "changes": [["glue", "my.etl", "nightly/jr_1", ...]]}
 
 A replayed micro-batch has the rows of the first time, whatever has become of the runs. A state that came and went
 between two looks is not seen: `pollInterval` says how often they are.
@@ -11,19 +12,20 @@ between two looks is not seen: `pollInterval` says how often they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import astuple, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql.datasource import DataSourceStreamReader, InputPartition
 from pyspark.sql.types import StructType
 
-from trunkline.errors import OptionError
+from trunkline.errors import OptionError, UnavailableError
+from trunkline.jobs.looking import look_at
 from trunkline.jobs.options import filter_of, stream_options
 from trunkline.jobs.platforms import platform_of
-from trunkline.jobs.reader import JobsReader, batches
+from trunkline.jobs.reader import JobsReader, RunsPartition
 from trunkline.jobs.run import Run
 from trunkline.polling import AvailableNow, NextOffset, Offset, Polling
 
@@ -33,13 +35,7 @@ _VERSION = 1
 _MEMORY = timedelta(hours=1)
 _LONG_AGO = datetime.min.replace(tzinfo=timezone.utc)
 
-
-class ChangesPartition(InputPartition):
-    """The changes of a micro-batch, as they stand in its offset."""
-
-    def __init__(self, changes: list[list[Any]]) -> None:
-        super().__init__(None)
-        self.changes = changes
+log = logging.getLogger("trunkline.jobs")
 
 
 class JobsStreamReader(JobsReader, DataSourceStreamReader, AvailableNow):  # type: ignore[misc]
@@ -55,8 +51,9 @@ class JobsStreamReader(JobsReader, DataSourceStreamReader, AvailableNow):  # typ
         self._polling = Polling(self._options["pollInterval"], self._options["maxRecordsPerTrigger"])
 
     def initialOffset(self) -> Offset:  # noqa: N802 - Spark's name
-        """Before every run."""
-        return {"v": _VERSION, "known": {}, "changes": []}
+        """Before every run; an age is counted from now, and from then on it is a time."""
+        since: datetime | None = self._options["since"]
+        return {"v": _VERSION, "since": since.isoformat() if since else None, "known": {}, "changes": []}
 
     def latestOffset(self, start: Offset | None = None, limit: Any = None) -> Offset:  # noqa: N802 - Spark's name
         """The offset with the next changes; `start` when there are none."""
@@ -73,54 +70,64 @@ class JobsStreamReader(JobsReader, DataSourceStreamReader, AvailableNow):  # typ
     def partitions(self, start: Offset, end: Offset) -> list[InputPartition]:
         """The changes that the end was written down with."""
         self._polling.learn(end)
-        return [ChangesPartition(end["changes"])] if start != end else []
-
-    def read(self, partition: ChangesPartition) -> Iterator[pa.RecordBatch]:  # type: ignore[override]
-        """The rows of a micro-batch."""
-        return batches(map(_from_json, partition.changes), self._schema)
+        return [RunsPartition([_from_json(values) for values in end["changes"]])] if start != end else []
 
     def _observe(self, start: Offset, most: int | None) -> NextOffset | None:
         if start.get("v") != _VERSION or "known" not in start:
             raise OptionError(f"jobs: the checkpoint belongs to another kind of stream: {sorted(start)}")
         known = {name: _from_json(values) for name, values in start["known"].items()}
-        changes = [run for run in self._now(known) if _differs(run, known.get(_name(run)))]
+        since = _moment(start["since"])
+        seen, all_seen = self._look(known, since)
+        changes = [run for run in seen if _differs(run, known.get(_name(run)))]
         changes.sort(key=lambda run: (run.ended_at or run.started_at or _LONG_AGO, _name(run)))
         taken = changes if most is None else changes[:most]
         if not taken:
             return None
         known.update({_name(run): _bare(run) for run in taken})
-        since = _horizon(known)
-        kept = {name: run for name, run in known.items() if not run.ended or since is None or _began(run) >= since}
+        if all_seen and len(taken) == len(changes):
+            # Only now is nothing left before it that has not been told.
+            since = max(filter(None, [since, _horizon(known.values())]), default=None)
+        kept = {name: run for name, run in known.items() if not run.ended or not _before(run, since)}
         end: Offset = {
             "v": _VERSION,
+            "since": since.isoformat() if since else None,
             "known": {name: _to_json(kept[name]) for name in sorted(kept)},
             "changes": [_to_json(run) for run in taken],
         }
         return NextOffset(end, more=len(taken) < len(changes))
 
-    def _now(self, known: dict[str, Run]) -> Iterator[Run]:
-        """The runs as they are: those that are listed, and of the others those that were still going."""
-        wanted = filter_of(self._options)
-        wanted = replace(wanted, since=max(filter(None, [wanted.since, _horizon(known)]), default=None))
-        listed = set()
-        for name in self._options["platform"]:
-            platform = platform_of(name)
-            for run in platform.list_runs(wanted, self._options):
-                listed.add(_name(run))
-                yield run
-            going = [run for key, run in known.items() if run.platform == name and not run.ended and key not in listed]
-            if going:
-                yield from platform.poll(going, self._options)
+    def _look(self, known: Mapping[str, Run], since: datetime | None) -> tuple[list[Run], bool]:
+        """The runs as they are, and whether all platforms told: those listed, and others that were still going."""
+        wanted = replace(filter_of(self._options), since=since)
+        found: dict[str, Run] = {}
+        unseen = set()
+        for platform in self._options["platform"]:
+            try:
+                found.update((_name(run), run) for run in platform_of(platform).list_runs(wanted, self._options))
+            except UnavailableError as error:
+                unseen.add(platform)
+                log.warning("the runs on %s cannot be listed now: %s", platform, error)
+        going = [
+            run for name, run in known.items() if not run.ended and name not in found and run.platform not in unseen
+        ]
+        looked, unreached = look_at(going, self._options)
+        return [*found.values(), *looked], not (unseen | unreached)
 
 
-def _horizon(known: dict[str, Run]) -> datetime | None:
+def _horizon(known: Iterable[Run]) -> datetime | None:
     """Since when runs are listed: what had ended long before the newest one began is not looked at again."""
-    newest = max(map(_began, known.values()), default=None)
-    return None if newest is None or newest == _LONG_AGO else newest - _MEMORY
+    newest = max(filter(None, map(_at, known)), default=None)
+    return None if newest is None else newest - _MEMORY
 
 
-def _began(run: Run) -> datetime:
-    return run.started_at or _LONG_AGO
+def _at(run: Run) -> datetime | None:
+    """When a run counts: a run that ended before it began has its end alone."""
+    return run.started_at or run.ended_at
+
+
+def _before(run: Run, since: datetime | None) -> bool:
+    at = _at(run)
+    return since is not None and at is not None and at < since
 
 
 def _differs(run: Run, before: Run | None) -> bool:
@@ -133,7 +140,7 @@ def _name(run: Run) -> str:
 
 def _bare(run: Run) -> Run:
     """What is kept in mind of a run: enough to ask for it again."""
-    return Run(run.platform, run.job, run.run_id, run.run_key, run.state, None, run.started_at, None, run.attempt)
+    return replace(run, state_detail=None, url=None, error=None, result=None)
 
 
 def _to_json(run: Run) -> list[Any]:

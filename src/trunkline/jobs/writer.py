@@ -16,7 +16,7 @@ from pyspark.sql.datasource import DataSourceArrowWriter, DataSourceStreamWriter
 from pyspark.sql.types import StructType
 
 from trunkline.errors import OptionError
-from trunkline.jobs.options import write_options
+from trunkline.jobs.options import resolved_for, write_options
 from trunkline.jobs.rows import check_columns, key_of, requests
 from trunkline.jobs.run import RunRequest
 from trunkline.jobs.starting import start_all
@@ -55,7 +55,7 @@ class JobsWriter:
         warn_of_literals(parsed)
         self._platform: str | None = parsed["platform"][0] if parsed["platform"] else None
         check_columns(schema, platform=self._platform)
-        self._options = parsed.resolved()
+        self._options = parsed
         self._write_id = uuid.uuid4().hex
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> JobsCommitMessage:
@@ -78,9 +78,13 @@ class JobsWriter:
             named = (
                 problems if len(problems) <= _NAMED else [*problems[:_NAMED], f"and {len(problems) - _NAMED:,} more"]
             )
-            raise OptionError(f"jobs: {len(problems):,} rows are no runs; nothing was started", named)
+            rows_are = "1 row is no run" if len(problems) == 1 else f"{len(problems):,} rows are no runs"
+            raise OptionError(f"jobs: {rows_are}; nothing was started", named)
         if wanted:
-            start_all(wanted, self._options)
+            streaming = isinstance(self, DataSourceStreamWriter)
+            options = resolved_for(self._options, {request.platform for request in wanted})
+            # A restart replays a micro-batch that failed, with the same keys: what failed must not fail it for ever.
+            start_all(wanted, options, again=streaming and options["wait"])
 
 
 class JobsBatchWriter(JobsWriter, DataSourceArrowWriter):

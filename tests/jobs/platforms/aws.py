@@ -42,6 +42,20 @@ def forget() -> None:
 
 
 @contextmanager
+def another_account(api: AwsApi) -> Iterator[None]:
+    """What the double has is another account's from now on, and so are the credentials of this process."""
+    api.glue = {name: [] for name in api.glue}
+    api.steps = {name: [] for name in api.steps}
+    api.runs = {name: [] for name in api.runs}
+    api.forget_tokens()
+    api.key = "AKIAOFANOTHER"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ACCESS_KEY_ID", api.key)
+        aws._client.cache_clear()
+        yield
+
+
+@contextmanager
 def double() -> Iterator[AwsApi]:
     """The double, and the credentials for it."""
     with AwsApi() as api, only(api.key):

@@ -91,6 +91,17 @@ def test_a_role_is_assumed_once_and_its_credentials_are_used(api: AwsApi) -> Non
     assert "ASIAOFTHEROLE" in api.server.asked[1].headers["authorization"]
 
 
+def test_what_is_remembered_is_of_a_role_or_of_a_key(api: AwsApi) -> None:
+    api.roles.add(ROLE)
+
+    def place(options: Options) -> tuple[str, ...]:
+        with aws.calling("glue", "us-east-1", options) as glue:
+            return aws.place_of(glue, options, "nightly")
+
+    assert place(writing(api.url)) == ("glue", api.url, api.key, "nightly")
+    assert place(writing(api.url, aws__role=ROLE)) == ("glue", api.url, ROLE, "nightly")
+
+
 def test_credentials_of_a_role_are_renewed_before_they_end(api: AwsApi) -> None:
     api.roles.add(ROLE)
     api.role_seconds = 300  # less than the ten minutes before the end in which botocore renews

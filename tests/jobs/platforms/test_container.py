@@ -123,14 +123,14 @@ def test_an_image_that_is_not_there_is_refused_and_named(engine: Options) -> Non
     assert container.find(request("no image"), engine) is None
 
 
-NOW = datetime.now(timezone.utc)
 STARTED, FINISHED = "2026-05-01T12:00:00.123456789Z", "2026-05-01T12:01:00Z"
 NEVER = "0001-01-01T00:00:00Z"
 AT, END = datetime(2026, 5, 1, 12, 0, 0, 123456, timezone.utc), datetime(2026, 5, 1, 12, 1, tzinfo=timezone.utc)
 API = "/v1.41/containers"
 
 
-def inspected(created: datetime = NOW, **state: object) -> dict[str, Any]:
+def inspected(*, age: float = 0, **state: object) -> dict[str, Any]:
+    created = datetime.now(timezone.utc) - timedelta(seconds=age)
     return {
         "Id": "c1",
         "Created": created.isoformat().replace("+00:00", "Z"),
@@ -230,7 +230,7 @@ def test_what_a_job_without_a_result_wrote_to_standard_error_is_its_error(
 def test_a_container_that_nobody_started_is_abandoned_until_the_same_key_is_asked_for(
     double: Options, fault_server: FaultServer
 ) -> None:
-    old = inspected(NOW - timedelta(minutes=2), Status="created", StartedAt=NEVER)
+    old = inspected(age=120, Status="created", StartedAt=NEVER)
     running = inspected(Status="running")
     name = "trunkline-8254c329a92850f6d539dd37"  # of the key "k"
     fault_server.route(f"GET {API}/c1/json", [{"body": old, "times": 1}, {"body": running}])
@@ -253,6 +253,55 @@ def test_a_container_that_nobody_started_is_abandoned_until_the_same_key_is_aske
     assert len(fault_server.ledger(f"POST {API}/c1/start")) == 1
 
 
+@pytest.mark.parametrize(
+    ("age", "state"),
+    [(0, "created"), (30, "created"), (120, "exited"), (120, "running"), (120, "dead")],
+)
+def test_who_did_not_make_a_container_starts_none_that_was_or_will_be_started(
+    double: Options, fault_server: FaultServer, age: int, state: str
+) -> None:
+    """Its maker is about to: started by both, one that is over at once would run twice."""
+    fault_server.route(f"POST {API}/create", [{"status": 409, "body": {"message": "the name is in use"}}])
+    found = inspected(age=age, Status=state)
+    for name in ("trunkline-8254c329a92850f6d539dd37", "c1"):
+        fault_server.route(f"GET {API}/{name}/json", [{"body": found}])
+    fault_server.route(f"GET {API}/c1/logs", [{"body": ""}])
+    fault_server.route(f"POST {API}/c1/start", [{"status": 204}])
+    assert container.start(request("k"), double).run_id == "c1"
+    assert fault_server.ledger(f"POST {API}/c1/start") == []
+
+
+def test_who_did_not_make_a_container_does_not_remove_it(double: Options, fault_server: FaultServer) -> None:
+    fault_server.route(f"POST {API}/create", [{"status": 409, "body": {"message": "the name is in use"}}])
+    old = {**inspected(age=120, Status="created"), "Name": "/trunkline-of-k"}
+    fault_server.route(f"GET {API}/trunkline-8254c329a92850f6d539dd37/json", [{"body": old}])
+    fault_server.route(f"POST {API}/c1/start", [{"status": 400, "body": {"message": "exec: python3: not found"}}])
+    fault_server.route(f"DELETE {API}/c1", [{"status": 204}])
+    with pytest.raises(RejectedError, match=r"python3: not found\. Remove trunkline-of-k to have it made anew"):
+        container.start(request("k"), double)
+    assert fault_server.ledger(f"DELETE {API}/c1") == []
+
+
+def test_a_container_that_was_removed_is_told_apart(double: Options, fault_server: FaultServer) -> None:
+    fault_server.route(f"GET {API}/c1/json", [{"status": 404, "body": {"message": "No such container: c1"}}])
+    for ask in (lambda run: container.poll([run], double), lambda run: container.cancel(run, double)):
+        with pytest.raises(RejectedError, match="there is no run c1 any more: No such container") as caught:
+            ask(Run("container", None, "c1"))
+        assert caught.value.gone
+
+
+def test_a_container_that_has_not_started_passes_the_times(double: Options, fault_server: FaultServer) -> None:
+    now = datetime.now(timezone.utc)
+    listed = [
+        {"Id": "c1", "Created": now.timestamp(), "State": word, "Labels": {"trunkline.job": "my.etl"}}
+        for word in ("created", "running")
+    ]
+    fault_server.route(f"GET {API}/json", [{"body": listed}])
+    fault_server.route(f"GET {API}/c1/json", [{"body": inspected(Status="created", StartedAt=NEVER)}])
+    runs = list(container.list_runs(RunFilter(until=now - timedelta(hours=1)), double))
+    assert [run.state for run in runs] == ["PENDING"]
+
+
 def test_a_container_that_cannot_be_started_makes_room_for_another_try(
     double: Options, fault_server: FaultServer
 ) -> None:
@@ -266,7 +315,7 @@ def test_a_container_that_cannot_be_started_makes_room_for_another_try(
 
 
 @pytest.mark.parametrize(
-    ("status", "kind"), [(401, AuthError), (404, RejectedError), (500, UnavailableError), (503, UnavailableError)]
+    ("status", "kind"), [(401, AuthError), (400, RejectedError), (500, UnavailableError), (503, UnavailableError)]
 )
 def test_what_the_engine_refuses_has_a_name(
     double: Options, fault_server: FaultServer, status: int, kind: type[Exception]

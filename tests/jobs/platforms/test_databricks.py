@@ -311,6 +311,42 @@ def test_the_result_is_what_the_job_said_last(
     assert (run.state, run.result, run.error) == (state, result, None)
 
 
+DEGRADED = '{"status": "SUCCESS", "failure_type": "DEGRADED"}'
+
+
+@pytest.mark.parametrize(
+    ("output", "detail"),
+    [
+        ({"result": "FAILED", "logs": DEGRADED, "error": "exit 4", "message": "why"}, "degraded: FAILED: why"),
+        ({"notebook": DEGRADED}, "degraded: SUCCESS"),
+    ],
+)
+def test_a_degraded_job_did_its_work(api: DatabricksApi, output: dict[str, Any], detail: str) -> None:
+    """Its exit code is 4, which Databricks takes for a failure."""
+    run = databricks.start(REQUEST, options(api))
+    api.finish(101, **output)
+    [run] = databricks.poll([run], options(api))
+    assert (run.state, run.state_detail, run.error, run.result) == ("SUCCEEDED", detail, None, DEGRADED)
+
+
+@pytest.mark.parametrize("word", ["FAILED", "TIMEDOUT", "UPSTREAM_FAILED"])
+def test_a_run_is_not_degraded_that_has_another_task_which_failed(api: DatabricksApi, word: str) -> None:
+    run = databricks.start(REQUEST, options(api))
+    api.runs[101]["tasks"].append({"task_key": "next", "run_id": 5, "state": {}})
+    api.finish(101, "FAILED", logs=DEGRADED)
+    api.runs[101]["tasks"][1]["state"] = {"life_cycle_state": "TERMINATED", "result_state": word}
+    [run] = databricks.poll([run], options(api))
+    assert (run.state, run.result) == ("FAILED", DEGRADED)
+
+
+def test_a_run_that_was_deleted_is_told_apart(api: DatabricksApi) -> None:
+    run = databricks.start(REQUEST, options(api))
+    del api.runs[101]
+    with pytest.raises(RejectedError, match="there is no run 101 any more: databricks: Run 101 does not") as caught:
+        databricks.poll([run], options(api))
+    assert caught.value.gone
+
+
 def test_attempts_count_from_one(api: DatabricksApi) -> None:
     first, third = api.add_run(), api.add_run(attempt_number=2)
     task = api.add_run(task={"attempt_number": 1})
@@ -363,6 +399,23 @@ def test_times_and_states_are_asked_of_the_platform(api: DatabricksApi) -> None:
     }
     listed(api, RunFilter(frozenset({"RUNNING", "PENDING"})))
     assert api.server.of("runs/list")[-1].query["active_only"] == ["true"]
+
+
+def test_a_run_that_has_not_started_passes_the_times(api: DatabricksApi) -> None:
+    """Databricks narrows by when a run was asked for."""
+    at = datetime(2026, 5, 1, tzinfo=timezone.utc)
+    start = int(at.timestamp() * 1000)
+    ids = {}
+    for more in (-5000, 0, 5000):
+        for word in ("QUEUED", "RUNNING"):
+            ids[more, word] = str(api.add_run(started=start + more + len(word)))
+            api.set_state(int(ids[more, word]), word)
+    wanted = RunFilter(since=at, until=at + timedelta(seconds=1))
+    expected = [ids[5000, "QUEUED"], ids[0, "RUNNING"], ids[0, "QUEUED"], ids[-5000, "QUEUED"]]
+    assert listed(api, wanted) == expected
+    asked = api.count("runs/list")
+    assert listed(api, replace(wanted, states=frozenset({"RUNNING"}))) == [ids[0, "RUNNING"]]
+    assert api.count("runs/list") == asked + 1
 
 
 def test_jobs_of_the_workspace_are_asked_for_one_by_one_and_modules_are_picked(api: DatabricksApi) -> None:

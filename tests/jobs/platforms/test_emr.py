@@ -16,7 +16,7 @@ from typing import Any
 
 import boto3
 import pytest
-from tests.jobs.platforms.aws import REGION, double, forget, only, reading, writing
+from tests.jobs.platforms.aws import REGION, another_account, double, forget, only, reading, writing
 from tests.servers.process import Server
 
 from trunkline.errors import OptionError, RejectedError, UnavailableError
@@ -175,8 +175,32 @@ def test_steps_are_polled_ten_by_one_request_in_order(api: AwsApi) -> None:
     runs = [Run("emr", None, f"j-1/{step(api)}") for _ in range(25)]
     assert [run.run_id for run in poll(api, *reversed(runs))] == [run.run_id for run in reversed(runs)]
     assert len(api.server.of("emr.ListSteps")) == 3
-    with pytest.raises(RejectedError, match="cluster j-1 has no step s-99"):
-        poll(api, Run("emr", None, "j-1/s-99"))
+
+
+@pytest.mark.parametrize("run_id", ["j-1/s-99", "j-9/s-1"])
+def test_a_step_that_is_gone_is_told_apart(api: AwsApi, run_id: str) -> None:
+    with pytest.raises(RejectedError, match=f"there is no run {run_id} any more") as caught:
+        poll(api, Run("emr", None, run_id))
+    assert caught.value.gone
+
+
+def test_what_is_remembered_of_a_cluster_is_of_one_account(api: AwsApi) -> None:
+    assert start(api) == start(api)
+    with another_account(api):
+        assert emr.find(REQUEST, writing(api.url, **GIVEN)) is None
+        assert start(api).run_id == "j-1/s-2"
+
+
+def test_a_step_that_has_not_started_passes_the_times(api: AwsApi) -> None:
+    at = datetime(2026, 5, 1, tzinfo=timezone.utc)
+    began, waits, late = (step(api, created=at.timestamp() + more) for more in (0, 60, 120))
+    for one in (began, late):
+        api.set_step(one, "RUNNING")
+    assert listed(api, RunFilter(until=at + timedelta(seconds=30))) == [f"j-1/{waits}", f"j-1/{began}"]
+    # Cancelled before its start, a step counts by its end.
+    api.set_step(waits, "CANCELLED")
+    assert listed(api, RunFilter(until=at + timedelta(seconds=30))) == [f"j-1/{began}"]
+    assert listed(api, RunFilter(since=at + timedelta(seconds=62))) == [f"j-1/{late}", f"j-1/{waits}"]
 
 
 def test_cancel_ends_a_step_and_leaves_one_that_has_ended(api: AwsApi) -> None:

@@ -20,7 +20,7 @@ from typing import Any
 
 import boto3
 import pytest
-from tests.jobs.platforms.aws import REGION, double, forget, only, reading, writing
+from tests.jobs.platforms.aws import REGION, another_account, double, forget, only, reading, writing
 from tests.servers.process import Server
 
 from trunkline.errors import OptionError, RejectedError
@@ -227,13 +227,37 @@ def test_times_are_asked_of_the_platform_with_the_queue_on_top(api: AwsApi) -> N
     api.runs["app1"][1]["startedAt"] = at.timestamp()
     late = api.add_run("app1", created=at.timestamp() + 60)
     api.set_run(late, "RUNNING")
-    assert listed(api, RunFilter(since=at, until=at + timedelta(seconds=60))) == ["2"]
-    [asked] = api.server.of("emr-serverless.ListJobRuns")
+    for seconds in (59, 60, 61):  # not started: these pass the times
+        api.add_run("app1", created=at.timestamp() + seconds)
+    wanted = RunFilter(since=at, until=at + timedelta(seconds=60))
+    assert listed(api, wanted) == ["6", "5", "4", "2"]
+    [asked, besides] = api.server.of("emr-serverless.ListJobRuns")
     assert asked.query == {
         "createdAtAfter": ["2026-05-01T00:00:00Z"],
         "createdAtBefore": ["2026-05-01T12:01:00Z"],
         "maxResults": ["50"],
     }
+    assert besides.query == {
+        "createdAtAfter": ["2026-05-01T12:01:00Z"],
+        "states": ["SUBMITTED", "PENDING", "SCHEDULED", "QUEUED"],
+        "maxResults": ["50"],
+    }
+    assert listed(api, replace(wanted, states=frozenset({"PENDING"}))) == ["6", "5", "4"]
+    assert listed(api, replace(wanted, states=frozenset({"RUNNING"}))) == ["2"]
+
+
+@pytest.mark.parametrize("run_id", ["app1/9", "app9/1"])
+def test_a_run_that_is_gone_is_told_apart(api: AwsApi, run_id: str) -> None:
+    with pytest.raises(RejectedError, match=f"there is no run {run_id} any more: ResourceNotFound") as caught:
+        poll(api, Run("emr-serverless", None, run_id))
+    assert caught.value.gone
+
+
+def test_what_is_remembered_of_an_application_is_of_one_account(api: AwsApi) -> None:
+    assert start(api) == start(api)
+    with another_account(api):
+        assert emr_serverless.find(REQUEST, writing(api.url, **GIVEN)) is None
+        assert start(api).run_id.endswith("2")
 
 
 def test_states_are_asked_one_by_one_and_stay_in_order(api: AwsApi) -> None:

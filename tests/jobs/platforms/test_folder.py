@@ -97,8 +97,7 @@ def test_the_request_is_kept_with_what_its_starter_needs(folder: RunFolder) -> N
     request = RunRequest("local", "my.etl", "k", {"n": 1}, "t", {"team": "blue"})
     folder.add(request, "1.a", {"command": ["true"]})
     assert folder.request(run_id_of("k")) == {
-        "job": "my.etl", "run_key": "k", "arguments": {"n": 1}, "target": "t", "labels": {"team": "blue"},
-        "command": ["true"],
+        "job": "my.etl", "run_key": "k", "target": "t", "labels": {"team": "blue"}, "command": ["true"],
     }  # fmt: skip
 
 
@@ -129,6 +128,14 @@ def test_a_lock_on_a_file_that_was_removed_is_none(tmp_path: Path) -> None:
                 assert not mine
 
 
+def test_times_pass_a_run_that_has_not_started_and_take_one_that_ended_without_by_its_end() -> None:
+    waits = Run("local", "my.etl", "1")
+    never = replace(waits, state="CANCELLED", ended_at=NOON)
+    ran = replace(never, started_at=NOON - timedelta(seconds=1))
+    assert [RunFilter(since=NOON).takes(run) for run in (waits, never, ran)] == [True, True, False]
+    assert [RunFilter(until=NOON).takes(run) for run in (waits, never, ran)] == [True, False, True]
+
+
 def test_runs_are_listed_newest_first_by_start_or_by_when_they_were_asked_for(folder: RunFolder) -> None:
     for n, key in enumerate(("c", "a", "b")):
         end(folder, add(folder, key), NOON + timedelta(seconds=n))
@@ -142,8 +149,8 @@ def test_runs_are_listed_newest_first_by_start_or_by_when_they_were_asked_for(fo
         (RunFilter(states=frozenset({"TIMED_OUT"})), ["t"]),
         (RunFilter(states=frozenset({"PENDING_APPROVAL", "PENDING"})), ["waits", "p"]),
         (RunFilter(since=NOON + timedelta(seconds=2)), ["waits", "p"]),
-        (RunFilter(until=NOON + timedelta(seconds=2)), ["t", "s"]),
-        (RunFilter(since=NOON + timedelta(seconds=1), until=NOON + timedelta(seconds=2)), ["t"]),
+        (RunFilter(until=NOON + timedelta(seconds=2)), ["waits", "t", "s"]),
+        (RunFilter(since=NOON + timedelta(seconds=1), until=NOON + timedelta(seconds=2)), ["waits", "t"]),
         (RunFilter(jobs=("my.other",)), ["t"]),
         (RunFilter(jobs=("my.other", "my.etl"), states=frozenset({"SUCCEEDED"})), ["s"]),
     ],
@@ -212,7 +219,7 @@ def test_ten_thousand_runs_that_ran_are_listed_and_narrowed(
     """Each was a process; what is asked for reaches the folder: of 10,000 runs those that fit are opened, no other."""
     given = {"platform": "local", "local.folder": str(tmp_path / "runs"), "local.workers": "2"}
     options = write_options(given)
-    monkeypatch.setattr(local, "_command", lambda request: ["false" if request.run_key.endswith("7") else "true"])
+    monkeypatch.setattr(local, "_command", lambda request, _: ["false" if request.run_key.endswith("7") else "true"])
 
     def start_all() -> None:
         for n in range(MANY):

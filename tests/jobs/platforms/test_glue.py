@@ -16,7 +16,7 @@ from typing import Any
 
 import boto3
 import pytest
-from tests.jobs.platforms.aws import REGION, double, forget, only, reading, writing
+from tests.jobs.platforms.aws import REGION, another_account, double, forget, only, reading, writing
 from tests.servers.process import Server
 
 from trunkline.errors import OptionError, RejectedError, UnavailableError
@@ -224,10 +224,28 @@ def test_a_list_is_read_until_a_run_is_older_than_since(api: AwsApi) -> None:
     assert listed(api, until) == ["nightly/jr_2", "nightly/jr_1"]
 
 
-def test_a_pending_run_counts_by_when_it_was_asked_for(api: AwsApi) -> None:
-    api.add_glue("nightly", started=1000.0)
-    assert listed(api, RunFilter(until=datetime.fromtimestamp(1000, timezone.utc))) == []
-    assert listed(api, RunFilter(until=datetime.fromtimestamp(1001, timezone.utc))) == ["nightly/jr_1"]
+def test_a_run_that_has_not_started_passes_the_times(api: AwsApi) -> None:
+    api.set_glue(api.add_glue("nightly", started=1000.0), "RUNNING")
+    for started in (1001.0, 3000.0):
+        api.set_glue(api.add_glue("nightly", started=started), "WAITING")
+    at = datetime.fromtimestamp(2000, timezone.utc)
+    assert listed(api, RunFilter(since=at)) == ["nightly/jr_3", "nightly/jr_2"]
+    assert listed(api, RunFilter(until=at)) == ["nightly/jr_3", "nightly/jr_2", "nightly/jr_1"]
+
+
+def test_what_is_remembered_of_a_job_is_of_one_account(api: AwsApi) -> None:
+    """Another account may have a job of the same name, whose runs these are not."""
+    assert start(api) == start(api)
+    with another_account(api):
+        assert glue.find(REQUEST, writing(api.url, glue__job="nightly")) is None
+        assert start(api).run_id == "nightly/jr_2"
+
+
+@pytest.mark.parametrize("run_id", ["nightly/jr_9", "weekly/jr_1"])
+def test_a_run_that_is_gone_is_told_apart(api: AwsApi, run_id: str) -> None:
+    with pytest.raises(RejectedError, match=f"there is no run {run_id} any more: EntityNotFound") as caught:
+        poll(api, Run("glue", None, run_id))
+    assert caught.value.gone
 
 
 def test_jobs_may_be_glue_jobs_or_modules(api: AwsApi) -> None:

@@ -272,6 +272,32 @@ def test_listing_asks_for_the_jobs_that_are_wanted_page_by_page(options: Options
     assert selector.startswith("app.kubernetes.io/managed-by=trunkline,trunkline/job-digest in (")
 
 
+def test_a_job_that_was_deleted_is_told_apart(options: Options, fault_server: FaultServer) -> None:
+    missing = {"status": 404, "body": {"message": f'jobs.batch "{NAME}" not found'}}
+    fault_server.route(f"GET {JOBS}/{NAME}", [missing])
+    fault_server.route(f"PATCH {JOBS}/{NAME}", [missing])
+    for ask in (lambda run: container.poll([run], options), lambda run: container.cancel(run, options)):
+        with pytest.raises(RejectedError, match=f"there is no run {NAME} any more: jobs.batch") as caught:
+            ask(Run("container", None, NAME))
+        assert caught.value.gone
+
+
+def test_a_job_whose_pod_has_not_started_passes_the_times(options: Options, fault_server: FaultServer) -> None:
+    cancelled = job("trunkline-2", suspend=True, **condition("Suspended"))
+    page = {"apiVersion": "batch/v1", "kind": "JobList", "metadata": {}, "items": [job(active=1), cancelled]}
+    fault_server.route(f"GET {JOBS}", [{"body": page}])
+    fault_server.route(f"GET {PODS}", [{"body": pods("Pending")}])
+
+    def listed(**times: datetime) -> list[str]:
+        return [run.state for run in container.list_runs(RunFilter(**times), options)]  # type: ignore[arg-type]
+
+    assert listed(until=datetime(2026, 4, 1, tzinfo=timezone.utc)) == ["PENDING"]
+    assert listed(since=datetime(2026, 6, 1, tzinfo=timezone.utc)) == ["PENDING"]
+    # What ended without a start counts by its end.
+    assert listed(since=END) == ["PENDING", "CANCELLED"]
+    assert listed(until=END) == ["PENDING"]
+
+
 def test_cancelling_suspends_the_job_and_marks_it(options: Options, fault_server: FaultServer) -> None:
     """Its name stays taken: the same key starts nothing."""
     fault_server.route(f"PATCH {JOBS}/{NAME}", [{"body": job(suspend=True)}])

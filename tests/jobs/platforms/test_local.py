@@ -48,7 +48,7 @@ def start(options: Options, monkeypatch: pytest.MonkeyPatch) -> Start:
     """Starts a run whose process is Python with this code."""
 
     def started(code: str, key: str = "k", job: str = "my.etl", given: Options = options) -> Run:
-        monkeypatch.setattr(local, "_command", lambda request: [sys.executable, "-c", code])
+        monkeypatch.setattr(local, "_command", lambda *_: [sys.executable, "-c", code])
         return local.start(RunRequest("local", job, key), given)
 
     return started
@@ -125,7 +125,7 @@ def test_what_a_job_without_a_result_said_last_is_its_error(start: Start, option
 
 
 def test_a_program_that_cannot_be_started_is_a_failed_run(options: Options, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "_command", lambda request: ["/no/such/program"])
+    monkeypatch.setattr(local, "_command", lambda *_: ["/no/such/program"])
     run = until(local.start(RunRequest("local", "my.etl", "k"), options), options)
     assert (run.state, run.state_detail) == ("FAILED", "not started")
     assert "No such file" in str(run.error)
@@ -146,6 +146,26 @@ def test_a_job_is_run_by_the_entry_point_with_its_arguments(tmp_path: Path) -> N
     }  # fmt: skip
 
 
+def test_arguments_are_in_a_file_and_not_in_the_list_of_processes(tmp_path: Path) -> None:
+    artifact = tmp_path / "carried_job.py"
+    told = "{'metrics': {'given': [password, rows], 'argv': psutil.Process().cmdline()}}"
+    artifact.write_text(f"import psutil\n\ndef main(password, rows):\n    return {told}\n", encoding="utf-8")
+    options = folder_options(tmp_path, artifact=str(artifact))
+    given = RunRequest("local", "carried_job", "k", {"password": "s3cr3t-word", "rows": [1, None]})
+    run = until(local.start(given, options), options)
+    file = tmp_path / "runs" / "local" / "runs" / run.run_id / "arguments.json"
+    metrics = json.loads(str(run.result))["metrics"]
+    assert metrics["argv"][1:] == [
+        "-m", "trunkline.jobs", "--module_name=carried_job", "--run_key=k", f"--config={file}",
+        f"--run_id={run.run_id}",
+    ]  # fmt: skip
+    assert metrics["given"] == ["***", [1, None]]
+    assert json.loads(file.read_bytes()) == {"carried_job": {"password": "s3cr3t-word", "rows": [1, None]}}
+    assert file.stat().st_mode & 0o777 == 0o600
+    kept = [path for path in file.parent.iterdir() if b"s3cr3t-word" in path.read_bytes()]
+    assert kept == [file]
+
+
 def test_the_same_key_is_the_same_run(start: Start, options: Options, tmp_path: Path) -> None:
     code = f"open({str(tmp_path / 'count')!r}, 'a').write('x')"
     first = until(start(code), options)
@@ -162,7 +182,7 @@ from trunkline.jobs.platforms import local
 from trunkline.jobs.run import RunRequest
 
 base, out, cut = sys.argv[1:]
-local._command = lambda request: [sys.executable, "-c", f"import time; open({out!r}, 'a').write('x'); time.sleep(1)"]
+local._command = lambda *_: [sys.executable, "-c", f"import time; open({out!r}, 'a').write('x'); time.sleep(1)"]
 if cut == "before":
     import os
     processes.Processes._ensure_keeper = lambda *_: os.kill(os.getpid(), 9)
@@ -218,7 +238,7 @@ def test_a_caller_killed_before_the_start_leaves_a_run_that_is_told_and_can_be_s
     (run,) = local.list_runs(RunFilter(), options)
     assert run.state == "PENDING"
     with monkeypatch.context() as a_minute_later:
-        a_minute_later.setattr(processes, "_ABANDONED", timedelta(0))
+        a_minute_later.setattr(processes, "ABANDONED_AFTER", timedelta(0))
         (told,) = local.poll([run], options)
         assert (told.state, told.state_detail) == ("FAILED", "ABANDONED")
         assert list(local.list_runs(RunFilter(states=frozenset({"FAILED"})), options)) == [told]
@@ -302,6 +322,12 @@ def test_more_runs_than_workers_wait_and_one_that_waits_is_cancelled_at_once(sta
     local.cancel(second, one)
     (told,) = local.poll([second], one)
     assert (told.state, told.state_detail) == ("CANCELLED", "cancelled before its start")
+    # It ended without a start, so it counts by its end.
+    assert told.started_at is None
+    assert told.ended_at is not None
+    later = RunFilter(since=told.ended_at, until=told.ended_at + timedelta(microseconds=1))
+    assert told in local.list_runs(later, one)
+    assert told not in local.list_runs(RunFilter(until=told.ended_at), one)
     local.cancel(first, one)
     assert until(third, one).state == "SUCCEEDED"
     assert local.poll([second], one) == [told]
@@ -351,8 +377,9 @@ def test_an_artifact_that_is_not_here_is_refused_before_anything_is_started(star
 
 
 def test_a_run_that_is_not_there_is_refused(options: Options) -> None:
-    with pytest.raises(RejectedError, match="there is no run gone"):
+    with pytest.raises(RejectedError, match=r"there is no run gone in .* any more") as caught:
         local.poll([Run("local", "my.etl", "gone")], options)
+    assert caught.value.gone
     with pytest.raises(RejectedError, match="there is no run gone"):
         local.cancel(Run("local", "my.etl", "gone"), options)
 

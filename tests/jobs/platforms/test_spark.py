@@ -87,10 +87,12 @@ def test_the_command_line_names_master_artifact_and_script(tmp_path: Path, monke
     options = options_of(tmp_path, artifact="s3a://bucket/j.whl", **{"spark.master": "yarn"})
     run = until(spark.start(request(rows=1), options), options)
     script = tmp_path / "runs" / "spark" / "entry.py"
+    arguments = tmp_path / "runs" / "spark" / "runs" / run.run_id / "arguments.json"
     assert json.loads(str(run.result))["argv"] == [
         "--master", "yarn", "--py-files", "s3a://bucket/j.whl", str(script), "--module_name=carried_job",
-        "--run_key=k", '--carried_job={"rows":1}', f"--run_id={run.run_id}",
+        "--run_key=k", f"--config={arguments}", f"--run_id={run.run_id}",
     ]  # fmt: skip
+    assert json.loads(arguments.read_bytes()) == {"carried_job": {"rows": 1}}
     assert "trunkline.jobs" in script.read_text(encoding="utf-8")
 
 
@@ -227,11 +229,28 @@ def test_of_two_callers_at_once_one_submits(rest: Options, fault_server: FaultSe
     assert len(fault_server.ledger(CREATE)) == 1
 
 
-def test_a_submission_whose_answer_is_lost_is_never_repeated(
-    rest: Options, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+LOST: list[dict[str, Any]] = [
+    {"fault": "reset"},
+    {"body": TAKEN, "fault": "truncate"},
+    {"body": json.dumps(TAKEN)[:-20]},
+    {"body": "<html>welcome</html>"},
+    {"body": ""},
+    {"body": []},
+    {"body": {}},
+    {"body": {"success": True}},
+    {"body": {"success": True, "submissionId": ""}},
+    {"body": {"success": None, "submissionId": "driver-1"}},
+    {"status": 204},
+    {"status": 500, "body": {"message": "oops"}},
+]
+
+
+@pytest.mark.parametrize("answer", LOST)
+def test_a_submission_whose_answer_is_lost_or_says_nothing_is_never_repeated(
+    rest: Options, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any]
 ) -> None:
     """The window: the master may run it, so the same key is told what is known and submits nothing."""
-    fault_server.route(CREATE, [{"fault": "reset"}, {"body": TAKEN}])
+    fault_server.route(CREATE, [{**answer, "times": 1}, {"body": TAKEN}])
     with pytest.raises(RejectedError) as caught:
         spark.start(request(), rest)
     assert caught.value.outcome == "ambiguous"
@@ -239,6 +258,7 @@ def test_a_submission_whose_answer_is_lost_is_never_repeated(
     run = spark.start(request(), rest)
     assert (run.state, run.state_detail) == ("FAILED", "UNKNOWN_SUBMISSION")
     assert "the master may run it" in str(run.error)
+    assert list(spark.list_runs(RunFilter(), rest)) == [run]
     assert spark.poll([run], rest) == [run]
     assert len(fault_server.ledger(CREATE)) == 1
 
@@ -248,7 +268,6 @@ REFUSALS: list[Refusal] = [
     ({"body": {"success": False, "message": "no resources"}}, RejectedError, "no resources"),
     ({"status": 400, "body": {"message": "no mainClass"}}, RejectedError, "no mainClass"),
     ({"status": 403}, AuthError, r"Check spark\.token"),
-    ({"body": []}, RejectedError, "no submission API"),
 ]
 
 
@@ -271,6 +290,33 @@ def test_a_master_that_is_not_there_is_unavailable_and_leaves_nothing(
     with pytest.raises(UnavailableError, match="refused"):
         spark.start(request(), options)
     assert list(spark.list_runs(RunFilter(), options)) == []
+
+
+def test_a_master_that_is_gone_leaves_its_runs_in_the_list_as_they_were_last_seen(
+    rest: Options, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(spark_master, "_CALL", {"retry.maxAttempts": "1"})
+    fault_server.route(CREATE, [{"body": TAKEN}])
+    fault_server.route(STATUS, [status("RUNNING")])
+    alive = spark.start(request("alive"), rest)
+    folder, dead = RunFolder(rest["local.folder"], "spark"), f"http://127.0.0.1:{free_port()}"
+    for key in ("one", "two"):
+        folder.add(request(key), "master", {"rest_url": dead})
+        kept = folder.get(run_id_of(key))
+        folder.write(replace(kept, outer_id="driver-7", run=replace(kept.run, state="RUNNING", state_detail="RUNNING")))
+    listed = {run.run_key: (run.state, run.state_detail) for run in spark.list_runs(RunFilter(), rest)}
+    assert listed == dict.fromkeys(("alive", "one", "two"), ("RUNNING", "RUNNING"))
+    (said,) = [record.getMessage() for record in caplog.records if record.name == "trunkline.jobs"]
+    assert said.startswith(f"runs at {dead} are listed as they were last seen: ")
+    with pytest.raises(UnavailableError):
+        spark.poll([alive, folder.get(run_id_of("one")).run], rest)
+
+
+@pytest.mark.parametrize("at_a_master", [False, True])
+def test_a_run_that_is_gone_is_told_apart(tmp_path: Path, rest: Options, at_a_master: bool) -> None:
+    with pytest.raises(RejectedError, match=r"there is no run r1 in .* any more") as caught:
+        spark.poll([Run("spark", None, "r1")], rest if at_a_master else options_of(tmp_path))
+    assert caught.value.gone
 
 
 def test_a_master_that_does_not_end_a_driver_says_why(rest: Options, fault_server: FaultServer) -> None:

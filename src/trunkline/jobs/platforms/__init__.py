@@ -8,7 +8,7 @@
 
 `options` are those of the format `jobs`, resolved. Errors have the names of `trunkline.errors`: a request that the
 platform refuses is a `RejectedError`, one that it could not take now an `UnavailableError`, a bad credential an
-`AuthError`.
+`AuthError`. Where one of the runs to poll is not known any more, poll raises a `RejectedError` with `gone=True`.
 """
 
 from __future__ import annotations

@@ -103,7 +103,10 @@ _NO_LOGIN = (
     TokenRetrievalError,
 )
 
-_known: dict[str, dict[str, str | None]] = {}
+# Where a list of runs is, and for whom: see `place_of`.
+Place = tuple[str, ...]
+
+_known: dict[Place, dict[str, str | None]] = {}
 _known_lock = threading.Lock()
 
 
@@ -158,13 +161,28 @@ def send_once(send: Callable[[], str], look_up: Callable[[], str | None]) -> str
     return found
 
 
-def known_run(place: str, run_key: str, pages: Iterable[list[tuple[str, str | None]]]) -> str | None:
+def place_of(client: Any, options: Options, name: str) -> Place:
+    """What is remembered of a list of runs belongs to: another account may have a job or cluster of the same name.
+
+    Args:
+        client: Of the service.
+        options: Those of the format.
+        name: Of the job, cluster or application.
+    """
+    who = options["aws.role"]
+    if not who:
+        credentials = client._request_signer._credentials  # noqa: SLF001 - a client does not tell them otherwise
+        who = credentials.get_frozen_credentials().access_key if credentials else ""
+    return (client.meta.service_model.service_name, client.meta.endpoint_url, who, name)
+
+
+def known_run(place: Place, run_key: str, pages: Iterable[list[tuple[str, str | None]]]) -> str | None:
     """The id of the newest run with a key, among runs that are listed newest first.
 
     What was read once is kept for the life of this process: the next look reads on from the newest run it knows.
 
     Args:
-        place: What the list is of: endpoint and job or cluster.
+        place: What the list is of.
         run_key: That of the request.
         pages: Ids and keys, newest first; only as many pages are asked for as are new.
     """
@@ -181,10 +199,15 @@ def known_run(place: str, run_key: str, pages: Iterable[list[tuple[str, str | No
         return next((run_id for run_id, key in _known[place].items() if key == run_key), None)
 
 
-def is_wanted(wanted: RunFilter, run: Run, asked_at: datetime | None, name: str | None = None) -> bool:
-    """Whether a run is among those asked for, by its module or its platform's name for it; pending by `asked_at`."""
+def is_wanted(wanted: RunFilter, run: Run, name: str | None = None) -> bool:
+    """Whether a run is among those asked for, by its module or its platform's name for it."""
     named = not wanted.jobs or run.job in wanted.jobs or name in wanted.jobs
-    return named and replace(wanted, jobs=()).takes(replace(run, started_at=run.started_at or asked_at))
+    return named and replace(wanted, jobs=()).takes(run)
+
+
+def gone(run_id: str, error: ClientError) -> RejectedError:
+    """The error for a run that its service does not know any more."""
+    return RejectedError(f"there is no run {run_id} any more: {_code(error)}: {_said(error)}", gone=True)
 
 
 def given_in(words: Iterable[str]) -> tuple[str | None, str | None]:
@@ -247,6 +270,10 @@ def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def _said(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Message", "")).strip()
+
+
 def _status(error: ClientError) -> int:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
 
@@ -254,7 +281,7 @@ def _status(error: ClientError) -> int:
 def _translated(service: str, error: Exception) -> TrunklineError:
     if isinstance(error, ClientError):
         code, status = _code(error), _status(error)
-        said = str(error.response.get("Error", {}).get("Message", "")).strip()
+        said = _said(error)
         whole = f"{service}: {code}: {said[:1000]}" if said and "<" not in said[:1] else f"{service}: {code or status}"
         if code in _DENIED:
             return AuthError(whole, status=status)

@@ -11,10 +11,11 @@ entry point is not used, nor is `artifact`:
      "Cmd": ["--module_name=my_project.etl", "--run_key=orders-2026-05-01", "--etl={}"],
      "Labels": {"trunkline.job": "my_project.etl", "trunkline.run_key": "orders-2026-05-01"}, ...}
 
-The name makes starting idempotent: the engine refuses a second container of one name (409; podman: 500), and starting
-a container that was started does nothing (304). Removing a container frees its name, and with it the key. A caller that
-is killed between the two leaves a container that was created: it is told as FAILED, "ABANDONED", after a minute, and
-the next `start` with the key starts it.
+The name makes starting idempotent: the engine refuses a second container of one name (409; podman: 500), and who made
+it starts it. Removing a container frees its name, and with it the key. A caller that is killed between the two leaves a
+container that was created: it is told as FAILED, "ABANDONED", after a minute, and the next `start` with the key starts
+it. That leaves a window, because the engine runs a container that has ended again: two callers that find it abandoned
+at the same time, or one such and its maker, held up for a minute, run it twice if the first is over before the second.
 
 `container.host=kubernetes` goes to `trunkline.jobs.platforms.kubernetes` instead.
 """
@@ -25,12 +26,12 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 from trunkline.errors import AuthError, MissingExtraError, OptionError, RejectedError, UnavailableError
 from trunkline.jobs.arguments import argv_of
-from trunkline.jobs.ending import ending, last_line
+from trunkline.jobs.ending import ABANDONED_AFTER, abandoned, ending, last_line
 from trunkline.jobs.folder import run_id_of
 from trunkline.jobs.run import Run, RunFilter, RunRequest
 from trunkline.options import Options
@@ -38,13 +39,13 @@ from trunkline.options import Options
 # How a run is started in any image that holds Trunkline.
 COMMAND = ("python3", "-m", "trunkline.jobs")
 _JOB, _RUN_KEY = "trunkline.job", "trunkline.run_key"
-# Of ContainerState.Status of the Engine API; the others are created, exited and dead. Podman adds two of its own:
-# initialized (made, not started) and stopped (exited, not tidied up yet).
+# Of ContainerState.Status of the Engine API; the others are exited and dead. Podman adds two of its own: initialized
+# (made, not started) and stopped (exited, not tidied up yet).
+_WAITING = ("created", "initialized")
 _RUNNING = ("running", "paused", "restarting", "removing")
 # What `docker stop` and `docker kill` make of a process that has no other say: 128 + SIGINT, SIGKILL, SIGTERM.
 _STOPPED = frozenset({130, 137, 143})
 _STOP_SECONDS = 10
-_ABANDONED = timedelta(seconds=60)
 # A long line of output is kept in pieces of 16 KiB, each of which counts: a result of 1 MiB is found.
 _TAIL = 64
 _TAKEN, _TRIES = (409, 500), 3
@@ -54,7 +55,7 @@ _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{1,6})?\d*(Z|[+-]\d\d:
 
 
 def start(request: RunRequest, options: Options) -> Run:
-    """Start a run, or find the one that bears its key already; there is no window in which two could start.
+    """Start a run, or find the one that bears its key already; the top of this module states the window.
 
     Raises:
         OptionError: There is no image.
@@ -75,9 +76,9 @@ def start(request: RunRequest, options: Options) -> Run:
         "environment": {"TRUNKLINE_PLATFORM": "container"},
     }
     with _engine(options) as client:
-        container = _made(client, image, settings)
-        if container.attrs["State"]["Status"] in {"created", "initialized"}:
-            _started(container)
+        container, own = _made(client, image, settings)
+        if own or _is_abandoned(container):
+            _started(container, own)
         return _run(container)
 
 
@@ -98,7 +99,7 @@ def poll(runs: Sequence[Run], options: Options) -> list[Run]:
     """The same runs as they are now, in the same order.
 
     Raises:
-        RejectedError: The engine has no such container (any more).
+        RejectedError: The engine has no such container any more; `gone`.
         AuthError, UnavailableError: It refuses the credential, or cannot be reached.
     """
     if _on_kubernetes(options):
@@ -106,7 +107,11 @@ def poll(runs: Sequence[Run], options: Options) -> list[Run]:
 
         return kubernetes.poll(runs, options)
     with _engine(options) as client:
-        return [_run(client.containers.get(run.run_id)) for run in runs]
+        found = []
+        for run in runs:
+            with _there(run):
+                found.append(_run(client.containers.get(run.run_id)))
+        return found
 
 
 def list_runs(wanted: RunFilter, options: Options) -> Iterator[Run]:
@@ -126,8 +131,8 @@ def list_runs(wanted: RunFilter, options: Options) -> Iterator[Run]:
     with _engine(options) as client:
         for container in client.containers.list(all=True, filters=filters, sparse=True, ignore_removed=True):
             created = datetime.fromtimestamp(container.attrs["Created"], timezone.utc)
-            # It cannot have started before it was created; of one that waits that is the time that counts.
-            if wanted.until is not None and created >= wanted.until:
+            # It cannot have started before it was created.
+            if wanted.until is not None and created >= wanted.until and container.attrs["State"] not in _WAITING:
                 continue
             if wanted.jobs and container.attrs["Labels"].get(_JOB) not in wanted.jobs:
                 continue
@@ -150,7 +155,7 @@ def cancel(run: Run, options: Options) -> None:
     """Ask for its end: SIGTERM, and SIGKILL ten seconds later, for which this waits.
 
     Raises:
-        RejectedError: The engine has no such container.
+        RejectedError: The engine has no such container any more; `gone`.
         AuthError, UnavailableError: It refuses the credential, or cannot be reached.
     """
     if _on_kubernetes(options):
@@ -158,7 +163,7 @@ def cancel(run: Run, options: Options) -> None:
 
         kubernetes.cancel(run, options)
         return
-    with _engine(options) as client:
+    with _engine(options) as client, _there(run):
         client.containers.get(run.run_id).stop(timeout=_STOP_SECONDS)
 
 
@@ -209,12 +214,22 @@ def _engine(options: Options) -> Iterator[Any]:
         raise UnavailableError(f"no container engine answers at {where}: {error}. Check container.host.") from None
 
 
-def _made(client: Any, image: str, settings: dict[str, Any]) -> Any:
-    """The container of this name, which may be there already."""
+@contextmanager
+def _there(run: Run) -> Iterator[None]:
+    """For what is asked of a run's container: that it was removed gets a name."""
+    try:
+        yield
+    except _docker().errors.NotFound as error:
+        said = f"there is no run {run.run_id} any more: {error.explanation or error}"
+        raise RejectedError(said, status=error.status_code, gone=True) from None
+
+
+def _made(client: Any, image: str, settings: dict[str, Any]) -> tuple[Any, bool]:
+    """The container of this name, which may be there already, and whether it was made now."""
     errors = _docker().errors
     for attempt in range(_TRIES):
         try:
-            return client.containers.create(image, **settings)
+            return client.containers.create(image, **settings), True
         except errors.ImageNotFound:
             if attempt:
                 raise
@@ -224,7 +239,7 @@ def _made(client: Any, image: str, settings: dict[str, Any]) -> Any:
             if error.status_code not in _TAKEN:
                 raise
             try:
-                return client.containers.get(settings["name"])
+                return client.containers.get(settings["name"]), False
             except errors.NotFound:
                 # It was removed meanwhile, or it never was about the name.
                 if error.status_code != _TAKEN[0] or attempt == _TRIES - 1:
@@ -232,15 +247,19 @@ def _made(client: Any, image: str, settings: dict[str, Any]) -> Any:
     raise AssertionError("the last try returns or raises")
 
 
-def _started(container: Any) -> None:
+def _started(container: Any, own: bool) -> None:
     errors = _docker().errors
     try:
         container.start()
     except errors.APIError as error:
-        # It never ran, and under its name it would stand in the way of a better image.
-        with suppress(errors.APIError):
-            container.remove()
-        raise RejectedError(f"the container cannot be started: {error.explanation}", status=error.status_code) from None
+        said = f"the container cannot be started: {error.explanation}"
+        if own:
+            # It never ran, and under its name it would stand in the way of a better image.
+            with suppress(errors.APIError):
+                container.remove()
+        else:
+            said += f". Remove {container.name} to have it made anew"
+        raise RejectedError(said, status=error.status_code) from None
     container.reload()
 
 
@@ -264,11 +283,14 @@ def _bare(container: Any) -> Run:
         return Run("container", job, container.id, key, "FAILED", word, started, ended, error=why)
     if word in _RUNNING:
         return Run("container", job, container.id, key, "RUNNING", word, started)
+    run = Run("container", job, container.id, key, "PENDING", word)
+    return abandoned(run) if _is_abandoned(container) else run
+
+
+def _is_abandoned(container: Any) -> bool:
     created = _time(container.attrs.get("Created"))
-    if created is not None and datetime.now(timezone.utc) - created > _ABANDONED:
-        why = "nobody started it: who asked for it ended before. Ask for the same run_key again"
-        return Run("container", job, container.id, key, "FAILED", "ABANDONED", error=why)
-    return Run("container", job, container.id, key, "PENDING", word)
+    overdue = created is not None and datetime.now(timezone.utc) - created > ABANDONED_AFTER
+    return overdue and container.attrs["State"]["Status"] in _WAITING
 
 
 def _run(container: Any) -> Run:

@@ -20,7 +20,6 @@ Credentials: `databricks.host` and `databricks.token`, else what the SDK finds i
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
@@ -35,7 +34,7 @@ from trunkline import __version__
 from trunkline.credentials import Redactor, Secret
 from trunkline.errors import AuthError, MissingExtraError, OptionError, RejectedError, UnavailableError
 from trunkline.jobs.arguments import arguments_of, argv_of
-from trunkline.jobs.run import ENDED, Run, RunFilter, RunRequest
+from trunkline.jobs.run import ENDED, Run, RunFilter, RunRequest, digest_of
 from trunkline.options import Options
 
 try:
@@ -45,6 +44,7 @@ try:
         Aborted,
         DeadlineExceeded,
         InternalError,
+        NotFound,
         PermissionDenied,
         ResourceConflict,
         TemporarilyUnavailable,
@@ -82,7 +82,7 @@ def start(request: RunRequest, options: Options) -> Run:
         RejectedError: Databricks refused it; or the target is no job, not one, or takes no arguments.
         AuthError, UnavailableError: As `trunkline.errors` says.
     """
-    token = hashlib.sha256(request.run_key.encode()).hexdigest()
+    token = digest_of(request.run_key)
     one_time = {} if request.target else _one_time(request, options)
     with _calling(options) as client:
         if request.target:
@@ -107,7 +107,12 @@ def find(request: RunRequest, options: Options) -> Run | None:
 
 
 def poll(runs: Sequence[Run], options: Options) -> list[Run]:
-    """The runs as they are now; of those that have ended also error and result."""
+    """The runs as they are now; of those that have ended also error and result.
+
+    Raises:
+        RejectedError: Databricks has no such run any more; `gone`.
+        AuthError, UnavailableError: As `trunkline.errors` says.
+    """
     with _calling(options) as client, ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(lambda run: _looked_at(client, run), runs))
 
@@ -115,14 +120,18 @@ def poll(runs: Sequence[Run], options: Options) -> list[Run]:
 def list_runs(wanted: RunFilter, options: Options) -> Iterator[Run]:
     """Runs, newest first.
 
-    Databricks is asked for the times, for active or for completed runs where the states say so, and for single jobs
-    where all `jobs` are ids or names of jobs of the workspace. Modules are looked for in what it gives. It keeps runs
-    for 60 days. Each ended run costs one more request, once in a process, for its error and result.
+    Databricks is asked for the times, by when a run was asked for, and besides for active runs of other times, which
+    may wait; for active or for completed runs where the states say so; and for single jobs where all `jobs` are ids or
+    names of jobs of the workspace. Modules are looked for in what it gives. It keeps runs for 60 days. Each ended run
+    costs one more request, once in a process, for its error and result.
     """
     with _calling(options) as client:
         ids = _job_ids(client, wanted.jobs)
         asked = _narrowed(wanted)
-        lists = [client.jobs.list_runs(job_id=one, **asked) for one in ids]
+        lists: list[Iterable[jobs.BaseRun]] = [client.jobs.list_runs(job_id=one, **asked) for one in ids]
+        if (wanted.since or wanted.until) and (not wanted.states or "PENDING" in wanted.states):
+            active = (client.jobs.list_runs(job_id=one, active_only=True, expand_tasks=True, limit=PAGE) for one in ids)
+            lists += [_outside(found, asked) for found in active]
         found = heapq.merge(*lists, key=lambda base: -(base.start_time or 0))
         rest = replace(wanted, jobs=())
         named = (base for base in found if _named(base, wanted.jobs, ids))
@@ -263,7 +272,11 @@ def _parameters(job: jobs.Job, request: RunRequest) -> dict[str, Any]:
 
 
 def _looked_at(client: WorkspaceClient, run: Run) -> Run:
-    found = with_output(client, client.jobs.get_run(int(run.run_id)))
+    try:
+        base = client.jobs.get_run(int(run.run_id))
+    except NotFound as error:
+        raise RejectedError(f"there is no run {run.run_id} any more: databricks: {error}", gone=True) from None
+    found = with_output(client, base)
     return replace(found, job=run.job or found.job, run_key=run.run_key or found.run_key)
 
 
@@ -290,6 +303,15 @@ def _narrowed(wanted: RunFilter) -> dict[str, Any]:
     elif wanted.states and not wanted.states & ENDED:
         asked["active_only"] = True
     return asked
+
+
+def _outside(found: Iterable[jobs.BaseRun], asked: dict[str, Any]) -> Iterator[jobs.BaseRun]:
+    """The runs whose time is not the one that was asked for."""
+    first, last = asked.get("start_time_from"), asked.get("start_time_to")
+    for base in found:
+        at = base.start_time or 0
+        if (first is not None and at < first) or (last is not None and at > last):
+            yield base
 
 
 def _named(base: jobs.BaseRun, names: tuple[str, ...], ids: list[int | None]) -> bool:

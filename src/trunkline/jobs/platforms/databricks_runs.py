@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import lru_cache
@@ -63,8 +64,12 @@ def with_output(client: WorkspaceClient, base: jobs.Run | jobs.BaseRun) -> Run:
     failed = [task.run_id for task in tasks if _failed(task)]
     sources = [*failed, *(task.run_id for task in tasks[-1:]), base.run_id]
     result, error = _ending(client, sources[0] or 0, base.end_time)
-    if result and json.loads(result).get("status") == "PENDING_APPROVAL":
+    told = json.loads(result) if result else {}
+    if told.get("status") == "PENDING_APPROVAL":
         return replace(run, state="PENDING_APPROVAL", error=None, result=result)
+    if told.get("failure_type") == "DEGRADED" and run.state in {"SUCCEEDED", "FAILED"} and _others_succeeded(tasks):
+        # Its exit code, which is not 0, is a failure to Databricks.
+        return replace(run, state="SUCCEEDED", state_detail=f"degraded: {run.state_detail}", error=None, result=result)
     return replace(run, result=result, error=(error or run.error) if run.error else None)
 
 
@@ -90,6 +95,12 @@ def identity(base: jobs.Run | jobs.BaseRun) -> tuple[str | None, str | None]:
 def _failed(task: jobs.RunTask) -> bool:
     result = task.state.result_state if task.state else None
     return result in {jobs.RunResultState.FAILED, jobs.RunResultState.TIMEDOUT}
+
+
+def _others_succeeded(tasks: Sequence[jobs.RunTask]) -> bool:
+    """Whether at most one task of a run did not: none failed beside it, and none was left out because of it."""
+    results = [task.state.result_state.value for task in tasks if task.state and task.state.result_state]
+    return sum(_RESULTS[result] != "SUCCEEDED" for result in results) <= 1
 
 
 @lru_cache(maxsize=ENDINGS)

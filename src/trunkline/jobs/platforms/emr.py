@@ -20,7 +20,18 @@ from typing import Any
 
 from trunkline.errors import RejectedError
 from trunkline.jobs.arguments import argv_of
-from trunkline.jobs.platforms.aws import calling, console, given_in, is_wanted, known_run, needed, send_once, utc
+from trunkline.jobs.platforms.aws import (
+    calling,
+    console,
+    given_in,
+    gone,
+    is_wanted,
+    known_run,
+    needed,
+    place_of,
+    send_once,
+    utc,
+)
 from trunkline.jobs.run import ENDED, Run, RunFilter, RunRequest
 from trunkline.options import Options
 
@@ -60,11 +71,11 @@ def start(request: RunRequest, options: Options) -> Run:
     }
     region = options["emr.region"]
     with calling("emr", region, options) as emr, calling("emr", region, options, once=True) as unrepeated:
-        if found := _look_up(emr, cluster, request.run_key):
+        if found := _look_up(emr, options, cluster, request.run_key):
             return _got(emr, cluster, [found])[found]
         step_id = send_once(
             lambda: str(unrepeated.add_job_flow_steps(JobFlowId=cluster, Steps=[step])["StepIds"][0]),
-            lambda: _look_up(emr, cluster, request.run_key),
+            lambda: _look_up(emr, options, cluster, request.run_key),
         )
         run_id = f"{cluster}/{step_id}"
         return Run("emr", request.job, run_id, request.run_key, state_detail="PENDING", url=_url(emr, cluster))
@@ -74,12 +85,17 @@ def find(request: RunRequest, options: Options) -> Run | None:
     """The newest step of this key, among all that EMR lists of the cluster."""
     cluster = _cluster(request, options)
     with calling("emr", options["emr.region"], options) as emr:
-        step_id = _look_up(emr, cluster, request.run_key)
+        step_id = _look_up(emr, options, cluster, request.run_key)
         return _got(emr, cluster, [step_id])[step_id] if step_id else None
 
 
 def poll(runs: Sequence[Run], options: Options) -> list[Run]:
-    """The steps as they are now, ten by one request."""
+    """The steps as they are now, ten by one request.
+
+    Raises:
+        RejectedError: EMR has no such step any more, or no such cluster; `gone`.
+        AuthError, UnavailableError: As `trunkline.errors` says.
+    """
     steps: dict[str, list[str]] = defaultdict(list)
     for run in runs:
         cluster, _, step_id = run.run_id.partition("/")
@@ -109,7 +125,7 @@ def list_runs(wanted: RunFilter, options: Options) -> Iterator[Run]:
                 if began and wanted.since and began < wanted.since:
                     return
                 run = _run(emr, cluster, found)
-                if is_wanted(wanted, run, utc(times.get("CreationDateTime")), found["Name"]):
+                if is_wanted(wanted, run, found["Name"]):
                     yield run
 
 
@@ -130,25 +146,30 @@ def _cluster(request: RunRequest, options: Options) -> str:
     return request.target or needed(options, "emr.cluster", "it, or the column target, names the cluster")
 
 
-def _look_up(emr: Any, cluster: str, run_key: str) -> str | None:
+def _look_up(emr: Any, options: Options, cluster: str, run_key: str) -> str | None:
     pages = emr.get_paginator("list_steps").paginate(ClusterId=cluster)
     keys = ([(one["Id"], given_in(one["Config"].get("Args", ()))[1]) for one in page["Steps"]] for page in pages)
-    return known_run(f"emr {emr.meta.endpoint_url} {cluster}", run_key, keys)
+    return known_run(place_of(emr, options, cluster), run_key, keys)
 
 
 def _got(emr: Any, cluster: str, ids: list[str]) -> dict[str, Run]:
     """Steps by id.
 
     Raises:
-        RejectedError: The cluster has no such step.
+        RejectedError: The cluster has no such step any more; `gone`.
     """
     found: dict[str, Run] = {}
     for begin in range(0, len(ids), IDS_AT_ONCE):
-        steps = emr.list_steps(ClusterId=cluster, StepIds=ids[begin : begin + IDS_AT_ONCE])["Steps"]
+        some = ids[begin : begin + IDS_AT_ONCE]
+        try:
+            steps = emr.list_steps(ClusterId=cluster, StepIds=some)["Steps"]
+        except emr.exceptions.InvalidRequestException as error:
+            # Nothing is in the request but a cluster and steps: "Cluster id 'j-1' is not valid."
+            raise gone(" or ".join(f"{cluster}/{step_id}" for step_id in some), error) from None
         found |= {one["Id"]: _run(emr, cluster, one) for one in steps}
     for step_id in ids:
         if step_id not in found:
-            raise RejectedError(f"emr: cluster {cluster} has no step {step_id}")
+            raise RejectedError(f"there is no run {cluster}/{step_id} any more: EMR lists no such step", gone=True)
     return found
 
 

@@ -29,8 +29,8 @@ from functools import lru_cache
 from typing import Any
 
 from trunkline.jobs.arguments import argv_of
-from trunkline.jobs.platforms.aws import AT_ONCE, calling, given_in, is_wanted, needed, utc
-from trunkline.jobs.run import ENDED, Run, RunFilter, RunRequest
+from trunkline.jobs.platforms.aws import AT_ONCE, Place, calling, given_in, gone, is_wanted, needed, place_of, utc
+from trunkline.jobs.run import ENDED, Run, RunFilter, RunRequest, digest_of
 from trunkline.options import Options
 
 # How far back a start looks for its key, besides its token.
@@ -63,7 +63,7 @@ _STATES = {
 _PLATFORM = "--conf spark.emr-serverless.driverEnv.TRUNKLINE_PLATFORM=emr-serverless"
 
 # Of each application, until when its runs were read, and the ids of those that bear a name.
-_known: dict[str, tuple[datetime, dict[str, str]]] = {}
+_known: dict[Place, tuple[datetime, dict[str, str]]] = {}
 
 
 def start(request: RunRequest, options: Options) -> Run:
@@ -85,11 +85,11 @@ def start(request: RunRequest, options: Options) -> Run:
     own = {"job": request.job, "run_key": request.run_key}
     tags = {**request.labels, **{name: value for name, value in own.items() if _TAG.fullmatch(value)}}
     with calling("emr-serverless", options["emrServerless.region"], options) as serverless:
-        if found := _look_up(serverless, application, request):
+        if found := _look_up(serverless, options, application, request):
             return found
         run_id = serverless.start_job_run(
             applicationId=application,
-            clientToken=hashlib.sha256(request.run_key.encode()).hexdigest(),
+            clientToken=digest_of(request.run_key),
             executionRoleArn=role,
             jobDriver={"sparkSubmit": submit},
             name=_name(request),
@@ -102,11 +102,16 @@ def find(request: RunRequest, options: Options) -> Run | None:
     """The run of this key, among those of the last seven days."""
     application = _application(request, options)
     with calling("emr-serverless", options["emrServerless.region"], options) as serverless:
-        return _look_up(serverless, application, request)
+        return _look_up(serverless, options, application, request)
 
 
 def poll(runs: Sequence[Run], options: Options) -> list[Run]:
-    """The runs as they are now, by one request each."""
+    """The runs as they are now, by one request each.
+
+    Raises:
+        RejectedError: EMR Serverless has no such run any more, or no such application; `gone`.
+        AuthError, UnavailableError: As `trunkline.errors` says.
+    """
     region = options["emrServerless.region"]
     with calling("emr-serverless", region, options) as serverless, ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(lambda run: _got(serverless, *run.run_id.split("/", 1)), runs))
@@ -116,8 +121,9 @@ def list_runs(wanted: RunFilter, options: Options) -> Iterator[Run]:
     """Runs of `emrServerless.application`, newest first. `jobs` may be modules or names of runs.
 
     AWS narrows by state and by when runs were made, which for `since` is asked with the longest time in the queue on
-    top. Runs of other jobs are dropped by their names; what is left costs one more request each, once in a process for
-    those that have ended, because the list does not tell when a run began.
+    top; runs that wait and were made after `until` are asked for besides. Runs of other jobs are dropped by their
+    names; what is left costs one more request each, once in a process for those that have ended, because the list does
+    not tell when a run began.
     """
     application = needed(options, "emrServerless.application", "the application whose runs are listed")
     asked: dict[str, Any] = {}
@@ -130,13 +136,16 @@ def list_runs(wanted: RunFilter, options: Options) -> Iterator[Run]:
     narrowed = [{"states": [word]} for word, state in _STATES.items() if state in states] if wanted.states else [{}]
     with calling("emr-serverless", options["emrServerless.region"], options) as serverless:
         lists = [_listed(serverless, application, **asked, **one) for one in narrowed]
+        if wanted.until and (not wanted.states or "PENDING" in wanted.states):
+            lists = [_made_before(wanted.until, runs) for runs in lists]
+            lists.append(_waiting_since(serverless, application, wanted.until))
         merged = heapq.merge(*lists, key=lambda one: one["createdAt"], reverse=True)
         found = (one for one in merged if _may_be(wanted, one.get("name", "")))
         with ThreadPoolExecutor(AT_ONCE) as pool:
             while page := list(itertools.islice(found, PAGE)):
                 runs = pool.map(lambda one: _detailed(serverless, one), page)
                 for one, run in zip(page, runs, strict=True):
-                    if is_wanted(wanted, run, utc(one["createdAt"]), one.get("name")):
+                    if is_wanted(wanted, run, one.get("name")):
                         yield run
 
 
@@ -174,9 +183,21 @@ def _listed(serverless: Any, application: str, **asked: Any) -> Iterator[dict[st
         yield from page["jobRuns"]
 
 
-def _look_up(serverless: Any, application: str, request: RunRequest) -> Run | None:
+def _made_before(until: datetime, runs: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    return (one for one in runs if one["createdAt"] < until)
+
+
+def _waiting_since(serverless: Any, application: str, since: datetime) -> Iterator[dict[str, Any]]:
+    """Those that wait, in one request for all their states: asked for one by one, a run could slip through between."""
+    words = [word for word, state in _STATES.items() if state == "PENDING"]
+    runs = _listed(serverless, application, states=words, createdAtAfter=since)
+    found = [one for one in runs if one["createdAt"] >= since]
+    yield from sorted(found, key=lambda one: one["createdAt"], reverse=True)
+
+
+def _look_up(serverless: Any, options: Options, application: str, request: RunRequest) -> Run | None:
     """The run of a key. What was read once is kept for the life of this process."""
-    place, now = f"{serverless.meta.endpoint_url} {application}", datetime.now(timezone.utc)
+    place, now = place_of(serverless, options, application), datetime.now(timezone.utc)
     read_until, ids = _known.get(place, (now - LOOK_BACK, {}))
     fresh = _listed(serverless, application, createdAtAfter=read_until - OVERLAP)
     ids = ids | {one["name"]: one["id"] for one in fresh if one.get("name")}
@@ -201,7 +222,11 @@ def _ended(serverless: Any, application: str, run_id: str, updated_at: datetime)
 
 
 def _got(serverless: Any, application: str, run_id: str) -> Run:
-    return _run(serverless.get_job_run(applicationId=application, jobRunId=run_id)["jobRun"])
+    try:
+        found = serverless.get_job_run(applicationId=application, jobRunId=run_id)["jobRun"]
+    except serverless.exceptions.ResourceNotFoundException as error:
+        raise gone(f"{application}/{run_id}", error) from None
+    return _run(found)
 
 
 def _run(found: dict[str, Any]) -> Run:

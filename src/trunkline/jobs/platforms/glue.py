@@ -26,7 +26,18 @@ from urllib.parse import quote
 
 from trunkline.errors import RejectedError
 from trunkline.jobs.arguments import arguments_of
-from trunkline.jobs.platforms.aws import AT_ONCE, calling, console, is_wanted, known_run, needed, send_once, utc
+from trunkline.jobs.platforms.aws import (
+    AT_ONCE,
+    calling,
+    console,
+    gone,
+    is_wanted,
+    known_run,
+    needed,
+    place_of,
+    send_once,
+    utc,
+)
 from trunkline.jobs.run import ENDED, Run, RunFilter, RunRequest
 from trunkline.options import Options
 
@@ -61,11 +72,11 @@ def start(request: RunRequest, options: Options) -> Run:
         given["--additional-python-modules" if artifact.endswith(".whl") else "--extra-py-files"] = artifact
     region = options["glue.region"]
     with calling("glue", region, options) as glue, calling("glue", region, options, once=True) as unrepeated:
-        if found := _look_up(glue, name, request.run_key):
+        if found := _look_up(glue, options, name, request.run_key):
             return _got(glue, name, found)
         run_id = send_once(
             lambda: str(unrepeated.start_job_run(JobName=name, Arguments=given)["JobRunId"]),
-            lambda: _look_up(glue, name, request.run_key),
+            lambda: _look_up(glue, options, name, request.run_key),
         )
         return Run(
             "glue",
@@ -81,12 +92,17 @@ def find(request: RunRequest, options: Options) -> Run | None:
     """The newest run of this key, among all that Glue keeps of the job."""
     name = request.target or needed(options, "glue.job", "it, or the column target, names the Glue job to look at")
     with calling("glue", options["glue.region"], options) as glue:
-        run_id = _look_up(glue, name, request.run_key)
+        run_id = _look_up(glue, options, name, request.run_key)
         return _got(glue, name, run_id) if run_id else None
 
 
 def poll(runs: Sequence[Run], options: Options) -> list[Run]:
-    """The runs as they are now, by one request each."""
+    """The runs as they are now, by one request each.
+
+    Raises:
+        RejectedError: Glue has no such run any more, or no such job; `gone`.
+        AuthError, UnavailableError: As `trunkline.errors` says.
+    """
     with calling("glue", options["glue.region"], options) as glue, ThreadPoolExecutor(AT_ONCE) as pool:
         return list(pool.map(lambda run: _got(glue, *_parts(run)), runs))
 
@@ -95,7 +111,7 @@ def list_runs(wanted: RunFilter, options: Options) -> Iterator[Run]:
     """Runs of `glue.job`, else of every Glue job there is, newest first.
 
     Where all `jobs` are names of Glue jobs, only those are looked at. Glue lists the newest first and narrows nothing:
-    a job's list is read until a run is older than `since`.
+    a job's list is read until a run that is not waiting is older than `since`.
     """
     with calling("glue", options["glue.region"], options) as glue:
         names = [options["glue.job"]] if options["glue.job"] else _job_names(glue)
@@ -104,7 +120,7 @@ def list_runs(wanted: RunFilter, options: Options) -> Iterator[Run]:
         lists = [_runs_since(glue, name, wanted) for name in names]
         for found in heapq.merge(*lists, key=_asked_at, reverse=True):
             run = _run(glue, found)
-            if is_wanted(wanted, run, utc(_asked_at(found)), found["JobName"]):
+            if is_wanted(wanted, run, found["JobName"]):
                 yield run
 
 
@@ -122,10 +138,10 @@ def cancel(run: Run, options: Options) -> None:
                 raise RejectedError(f"glue: {detail.get('ErrorCode')}: {detail.get('ErrorMessage')}")
 
 
-def _look_up(glue: Any, name: str, run_key: str) -> str | None:
+def _look_up(glue: Any, options: Options, name: str, run_key: str) -> str | None:
     pages = glue.get_paginator("get_job_runs").paginate(JobName=name, PaginationConfig={"PageSize": PAGE})
     keys = ([(one["Id"], one.get("Arguments", {}).get("--run_key")) for one in page["JobRuns"]] for page in pages)
-    return known_run(f"glue {glue.meta.endpoint_url} {name}", run_key, keys)
+    return known_run(place_of(glue, options, name), run_key, keys)
 
 
 def _job_names(glue: Any) -> list[str]:
@@ -142,13 +158,18 @@ def _job_names(glue: Any) -> list[str]:
 def _runs_since(glue: Any, name: str, wanted: RunFilter) -> Iterator[dict[str, Any]]:
     for page in glue.get_paginator("get_job_runs").paginate(JobName=name, PaginationConfig={"PageSize": PAGE}):
         for one in page["JobRuns"]:
-            if wanted.since and _asked_at(one) < wanted.since:
+            waits = _STATES.get(one["JobRunState"]) == "PENDING"
+            if wanted.since and _asked_at(one) < wanted.since and not waits:
                 return
             yield one
 
 
 def _got(glue: Any, name: str, run_id: str) -> Run:
-    return _run(glue, glue.get_job_run(JobName=name, RunId=run_id)["JobRun"])
+    try:
+        found = glue.get_job_run(JobName=name, RunId=run_id)["JobRun"]
+    except glue.exceptions.EntityNotFoundException as error:
+        raise gone(f"{name}/{run_id}", error) from None
+    return _run(glue, found)
 
 
 def _run(glue: Any, found: dict[str, Any]) -> Run:

@@ -103,16 +103,18 @@ def poll(runs: Sequence[Run], options: Options) -> list[Run]:
     """The same runs as they are now, in the same order.
 
     Raises:
-        RejectedError: The cluster has no such Job (any more).
+        RejectedError: The cluster has no such Job any more; `gone`.
         AuthError, UnavailableError: It refuses the credential, or cannot be reached.
     """
     namespace = options["container.namespace"]
     with _cluster() as cluster:
         batch = api.BatchV1Api(cluster)
-        return [
-            _run(cluster, batch.read_namespaced_job(run.run_id, namespace, _request_timeout=_SECONDS), namespace)
-            for run in runs
-        ]
+        found = []
+        for run in runs:
+            with _there(run):
+                job = batch.read_namespaced_job(run.run_id, namespace, _request_timeout=_SECONDS)
+            found.append(_run(cluster, job, namespace))
+        return found
 
 
 def list_runs(wanted: RunFilter, options: Options) -> Iterator[Run]:
@@ -138,13 +140,13 @@ def list_runs(wanted: RunFilter, options: Options) -> Iterator[Run]:
             bare = _bare(job)
             # A pod starts after its Job and is over before it; when and with which state exactly, only the pod tells.
             if (
-                (wanted.until is not None and _at(job) >= wanted.until)
+                (wanted.until is not None and bare.ended and _at(job) >= wanted.until)
                 or (wanted.since is not None and bare.ended_at is not None and bare.ended_at < wanted.since)
                 or (wanted.states and not wanted.states & _MAY_BE.get(bare.state, {bare.state}))
             ):
                 continue
             run = _run(cluster, job, namespace)
-            if wanted.takes(replace(run, started_at=run.started_at or _at(job))):
+            if wanted.takes(run):
                 yield run
 
 
@@ -152,11 +154,11 @@ def cancel(run: Run, options: Options) -> None:
     """Suspend the Job, which ends its pods: SIGTERM, and SIGKILL after their grace period; it keeps its name.
 
     Raises:
-        RejectedError: The cluster has no such Job.
+        RejectedError: The cluster has no such Job any more; `gone`.
         AuthError, UnavailableError: It refuses the credential, or cannot be reached.
     """
     body = {"metadata": {"annotations": {_CANCELLED: "true"}}, "spec": {"suspend": True}}
-    with _cluster() as cluster:
+    with _cluster() as cluster, _there(run):
         api.BatchV1Api(cluster).patch_namespaced_job(
             run.run_id, options["container.namespace"], body, _request_timeout=_SECONDS
         )
@@ -192,6 +194,18 @@ def _cluster() -> Iterator[Any]:
             raise
         host = configuration.host
         raise UnavailableError(f"Kubernetes does not answer at {host}: {type(error).__name__}: {error}") from None
+
+
+@contextmanager
+def _there(run: Run) -> Iterator[None]:
+    """For what is asked of a run's Job: that it was deleted gets a name."""
+    try:
+        yield
+    except api.ApiException as error:
+        if error.status != _NOT_FOUND:
+            raise
+        said = f"there is no run {run.run_id} any more: {_message(error)}"
+        raise RejectedError(said, status=error.status, gone=True) from None
 
 
 def _message(error: Any) -> str:
@@ -236,7 +250,7 @@ def _body(request: RunRequest, image: str) -> Any:
 
 
 def _at(job: Any) -> datetime:
-    """The time that a Job counts by: its start, or when it was made."""
+    """A Job's place in a list: its start, or when it was made."""
     at: datetime = (job.status and job.status.start_time) or job.metadata.creation_timestamp
     return at
 

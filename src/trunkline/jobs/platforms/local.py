@@ -4,7 +4,8 @@
 
 What a run is started as, with the environment of the driver:
 
-    python -m trunkline.jobs --module_name=my_project.etl --run_key=orders-2026-05-01 --etl={"input_path": "..."}
+    python -m trunkline.jobs --module_name=my_project.etl --run_key=orders-2026-05-01
+        --config=<local.folder>/local/runs/<run id>/arguments.json --run_id=<run id>
 
 It goes on when the driver ends. What is known of it is in `local.folder`, see `trunkline.jobs.folder`: start is native
 idempotency there, however many ask at once. `local.workers` go on at the same time on the machine; the others wait in
@@ -34,7 +35,7 @@ def start(request: RunRequest, options: Options) -> Run:
         UnavailableError: `local.folder` cannot be written, or no process can be started.
     """
     environment = {**python_path(options["artifact"]), "TRUNKLINE_PLATFORM": "local"}
-    return _processes(options).start(request, _command(request), environment, workers=options["local.workers"])
+    return _processes(options).start(request, _command(request, options), environment, workers=options["local.workers"])
 
 
 def find(request: RunRequest, options: Options) -> Run | None:
@@ -46,7 +47,7 @@ def poll(runs: Sequence[Run], options: Options) -> list[Run]:
     """The same runs as they are now, in the same order.
 
     Raises:
-        RejectedError: The folder holds no such run.
+        RejectedError: The folder holds no such run; `gone`.
     """
     return _processes(options).poll(runs)
 
@@ -65,9 +66,15 @@ def cancel(run: Run, options: Options) -> None:
     _processes(options).cancel(run)
 
 
-def _command(request: RunRequest) -> list[str]:
-    return [sys.executable, "-m", "trunkline.jobs", *argv_of(request), f"--run_id={run_id_of(request.run_key)}"]
+def _command(request: RunRequest, options: Options) -> list[str]:
+    run_id = run_id_of(request.run_key)
+    words = argv_of(request, str(_folder(options).path(run_id, "arguments.json")))
+    return [sys.executable, "-m", "trunkline.jobs", *words, f"--run_id={run_id}"]
 
 
 def _processes(options: Options) -> Processes:
-    return Processes(RunFolder(options["local.folder"], "local"))
+    return Processes(_folder(options))
+
+
+def _folder(options: Options) -> RunFolder:
+    return RunFolder(options["local.folder"], "local")

@@ -7,12 +7,14 @@ Without `spark.restUrl` a run is a process of this machine, kept as those of the
 in it (client mode). `spark-submit` is that of `SPARK_HOME`, of the path, or of the pyspark that is installed:
 
     spark-submit --master spark://host:7077 --py-files my_project.whl <folder>/entry.py --module_name=... --run_key=...
+        --config=<folder>/runs/<run id>/arguments.json --run_id=<run id>
 
 With `spark.restUrl` the master puts the driver on one of its workers: see `spark_master`.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import sys
@@ -20,7 +22,7 @@ import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from trunkline.errors import OptionError, UnavailableError
+from trunkline.errors import OptionError, TrunklineError, UnavailableError
 from trunkline.jobs.arguments import argv_of
 from trunkline.jobs.folder import Kept, RunFolder, run_id_of
 from trunkline.jobs.platforms import spark_master
@@ -29,6 +31,8 @@ from trunkline.jobs.run import Run, RunFilter, RunRequest
 from trunkline.options import Options
 
 _ENTRY = 'import runpy\n\nrunpy.run_module("trunkline.jobs", run_name="__main__", alter_sys=True)\n'
+
+log = logging.getLogger("trunkline.jobs")
 
 
 def start(request: RunRequest, options: Options) -> Run:
@@ -40,14 +44,15 @@ def start(request: RunRequest, options: Options) -> Run:
         AuthError: It refuses `spark.token`.
         UnavailableError: It cannot be reached, or `local.folder` cannot be written. Nothing was started.
     """
-    folder = _folder(options)
+    folder, run_id = _folder(options), run_id_of(request.run_key)
     try:
         if options["spark.restUrl"]:
-            script = [options["spark.entryPoint"] or _entry(folder), *_argv(request)]
+            script = [options["spark.entryPoint"] or _entry(folder), *argv_of(request), f"--run_id={run_id}"]
             return spark_master.submit(request, options, folder, script)
         python = os.environ.get("PYSPARK_PYTHON", sys.executable)
         environment = {**python_path(None), "PYSPARK_PYTHON": python, "TRUNKLINE_PLATFORM": "spark"}
-        command = [_spark_submit(), *_options_of(options), _entry(folder), *_argv(request)]
+        words = argv_of(request, str(folder.path(run_id, "arguments.json")))
+        command = [_spark_submit(), *_options_of(options), _entry(folder), *words, f"--run_id={run_id}"]
         return Processes(folder).start(request, command, environment, workers=options["local.workers"])
     except OSError as error:
         raise UnavailableError(f"local.folder={folder.base}: {error.strerror or error}") from None
@@ -63,7 +68,7 @@ def poll(runs: Sequence[Run], options: Options) -> list[Run]:
     """The same runs as they are now, in the same order.
 
     Raises:
-        RejectedError: The folder holds no such run.
+        RejectedError: The folder holds no such run; `gone`.
         AuthError, UnavailableError: The master refuses `spark.token`, or cannot be reached.
     """
     folder = _folder(options)
@@ -71,12 +76,11 @@ def poll(runs: Sequence[Run], options: Options) -> list[Run]:
 
 
 def list_runs(wanted: RunFilter, options: Options) -> Iterator[Run]:
-    """Newest first; the master is asked for those that were not over when they were last looked at.
+    """Newest first; masters are asked for those that were not over when they were last looked at.
 
-    Raises:
-        AuthError, UnavailableError: The master refuses `spark.token`, or cannot be reached.
+    What a master that does not answer was given stays as it was last seen, with a warning in the log.
     """
-    for kept in _folder(options).listed(wanted, lambda found: _current(found, options)):
+    for kept in _folder(options).listed(wanted, lambda found: _current_or_last(found, options)):
         yield kept.run
 
 
@@ -129,10 +133,6 @@ def _entry(folder: RunFolder) -> str:
     return str(path)
 
 
-def _argv(request: RunRequest) -> list[str]:
-    return [*argv_of(request), f"--run_id={run_id_of(request.run_key)}"]
-
-
 def _at_master(kept: Kept) -> bool:
     return kept.owner == "master"
 
@@ -143,3 +143,21 @@ def _current(found: Iterable[Kept], options: Options) -> Iterator[Kept]:
     processes = Processes(folder)
     for kept in found:
         yield spark_master.seen(kept, options, folder) if _at_master(kept) else processes.settled(kept)
+
+
+def _current_or_last(found: Iterable[Kept], options: Options) -> Iterator[Kept]:
+    """The same for a list, which one master must not end; it is asked until it fails once."""
+    folder = _folder(options)
+    failed = set()
+    for kept in found:
+        base = spark_master.base_of(kept, folder) if _at_master(kept) else None
+        now = kept
+        if base not in failed:
+            try:
+                now = next(_current([kept], options))
+            except TrunklineError as error:
+                if base is None:
+                    raise
+                failed.add(base)
+                log.warning("runs at %s are listed as they were last seen: %s", base, error)
+        yield now

@@ -11,9 +11,9 @@ the artifact and Trunkline must be there on every worker under the same path, an
 output; what it lacks is kept in `local.folder`, so runs are found from machines that share it, by:
 
     a lock per run      of callers on one folder only one submits, and it writes down that it is about to
-    the window          one that is killed after the master took the submission, before it could write down its id,
-                        leaves a run that is FAILED with the detail UNKNOWN_SUBMISSION and never submitted again: the
-                        master may run it. A caller with another folder does not know of the run at all.
+    the window          where the master may have taken a submission and its id was not written down (the caller was
+                        killed, the answer was lost or has no id), the run is FAILED with the detail UNKNOWN_SUBMISSION
+                        and never submitted again. A caller with another folder does not know of the run at all.
     times               when the state was seen here first
     the exit code       does not come back: a run that waits for approval (3) or is degraded (4) is FAILED there
 """
@@ -28,8 +28,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import urlsplit
 
-from trunkline.errors import RejectedError
+from trunkline.errors import AuthError, OptionError, RejectedError, ResponseError, UnavailableError
 from trunkline.http.api import call
+from trunkline.jobs.ending import abandoned
 from trunkline.jobs.folder import Kept, RunFolder, run_id_of
 from trunkline.jobs.run import Run, RunRequest
 from trunkline.options import Options
@@ -53,6 +54,7 @@ _MASTER_PORT = 7077
 _CALL = {"timeout.total": "30s", "deadline": "60s"}
 # A submission whose lock is free and that has no id after this long was cut off.
 _CUT_OFF = timedelta(seconds=5)
+_MAY_RUN = "the master may run it. Look for it there; under this run_key it is not submitted again"
 # Those who only look hold a lock for microseconds.
 _HELD = 0.01
 
@@ -67,7 +69,7 @@ def submit(request: RunRequest, options: Options, folder: RunFolder, script: Seq
         script: The script that calls Trunkline, and its arguments.
 
     Raises:
-        RejectedError: The master refuses it; `ambiguous`: its answer was lost, so it may run.
+        RejectedError: The master refuses it; `ambiguous`: its answer was lost, or is none, so it may run.
         AuthError, UnavailableError: It refuses `spark.token`, or cannot be reached. Nothing was started.
     """
     run_id = run_id_of(request.run_key)
@@ -89,7 +91,7 @@ def seen(kept: Kept, options: Options, folder: RunFolder) -> Kept:
         return kept
     if kept.outer_id is None:
         return _unknown(kept, folder)
-    answer = _asked("GET", f"{_base(kept, folder)}/v1/submissions/status/{kept.outer_id}", options)
+    answer = _asked("GET", f"{base_of(kept, folder)}/v1/submissions/status/{kept.outer_id}", options)
     word = str(answer.get("driverState") or ("NOT_FOUND" if not answer.get("success") else "UNKNOWN"))
     state = _STATES.get(word, "RUNNING")
     said = " ".join(str(answer.get("message") or "").split())
@@ -117,30 +119,42 @@ def kill(kept: Kept, options: Options, folder: RunFolder) -> None:
         RejectedError: It says why it does not end it.
     """
     if kept.outer_id and not kept.run.ended:
-        answer = _asked("POST", f"{_base(kept, folder)}/v1/submissions/kill/{kept.outer_id}", options)
+        answer = _asked("POST", f"{base_of(kept, folder)}/v1/submissions/kill/{kept.outer_id}", options)
         # A driver that has ended meanwhile is no longer there to be killed.
         if not answer.get("success") and not seen(kept, options, folder).run.ended:
             raise RejectedError(f"the master does not end {kept.outer_id}: {answer.get('message')}")
 
 
+def base_of(kept: Kept, folder: RunFolder) -> str:
+    """The address of the master that a run was submitted to."""
+    return str(folder.request(kept.run.run_id)["rest_url"])
+
+
 def _submit_now(kept: Kept, request: RunRequest, options: Options, folder: RunFolder, script: Sequence[str]) -> Run:
     """Submit a run; for who holds its lock."""
-    base = options["spark.restUrl"].rstrip("/")
+    url, body = f"{options['spark.restUrl'].rstrip('/')}/v1/submissions/create", _submission(request, options, script)
     # Written down before it is done: what is cut off in between is never submitted a second time.
     kept = replace(kept, run=replace(kept.run, state_detail="SUBMITTING", url=None))
     folder.write(kept)
     try:
-        answer = _asked("POST", f"{base}/v1/submissions/create", options, _submission(request, options, script))
-        if not answer.get("success") or not answer.get("submissionId"):
-            raise RejectedError(f"the master refuses {request.job}: {answer.get('message') or answer}")
+        status, answer = _called("POST", url, options, body)
     except RejectedError as error:
         if error.outcome != "ambiguous":
             folder.remove(kept)
         raise
-    except Exception:
+    except (AuthError, OptionError, UnavailableError):
+        # It was refused, or never sent.
         folder.remove(kept)
         raise
-    kept = replace(kept, outer_id=answer["submissionId"], run=replace(kept.run, state_detail="SUBMITTED"))
+    except ResponseError as error:
+        raise RejectedError(f"{error}; {_MAY_RUN}", outcome="ambiguous") from None
+    told = answer if isinstance(answer, dict) else {}
+    if told.get("success") is False:
+        folder.remove(kept)
+        raise RejectedError(f"the master refuses {request.job}: {told.get('message') or told}", status=status)
+    if not told.get("success") or not told.get("submissionId"):
+        raise RejectedError(f"{url} answered {status} without an id; {_MAY_RUN}", status=status, outcome="ambiguous")
+    kept = replace(kept, outer_id=str(told["submissionId"]), run=replace(kept.run, state_detail="SUBMITTED"))
     folder.write(kept)
     return kept.run
 
@@ -171,9 +185,8 @@ def _unknown(kept: Kept, folder: RunFolder) -> Kept:
     if folder.watched(kept.run.run_id) or datetime.now(timezone.utc) - kept.asked_at < _CUT_OFF:
         return kept
     if not kept.run.state_detail:
-        why = "it was never submitted: who asked for it ended before. Ask for the same run_key again"
-        return replace(kept, run=replace(kept.run, state="FAILED", state_detail="ABANDONED", error=why))
-    why = "the answer to its submission was lost: the master may run it. Look for it there before you ask again"
+        return replace(kept, run=abandoned(kept.run))
+    why = f"the answer to its submission was lost: {_MAY_RUN}"
     run = replace(kept.run, state="FAILED", state_detail="UNKNOWN_SUBMISSION", error=why)
     return _noted(replace(kept, run=replace(run, ended_at=datetime.now(timezone.utc))), folder)
 
@@ -188,17 +201,18 @@ def _noted(kept: Kept, folder: RunFolder) -> Kept:
     return kept
 
 
-def _base(kept: Kept, folder: RunFolder) -> str:
-    return str(folder.request(kept.run.run_id)["rest_url"])
+def _asked(method: str, url: str, options: Options) -> dict[str, Any]:
+    status, answer = _called(method, url, options)
+    if not isinstance(answer, dict):
+        raise RejectedError(f"{url} answered {status} with something that is no submission API", status=status)
+    return answer
 
 
-def _asked(method: str, url: str, options: Options, body: object = None) -> dict[str, Any]:
+def _called(method: str, url: str, options: Options, body: object = None) -> tuple[int, Any]:
     # A run that was kept may have gone to a master which these options do not name: that one gets no token.
     own = url.startswith(f"{(options['spark.restUrl'] or '').rstrip('/')}/v1/")
     token = options["spark.token"] if own else None
     status, _, answer = call(
         method, url, body=body, token=token, credential="spark.token", delivery="atMostOnce", **_CALL
     )
-    if not isinstance(answer, dict):
-        raise RejectedError(f"{url} answered {status} with something that is no submission API", status=status)
-    return answer
+    return status, answer
