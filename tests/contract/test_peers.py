@@ -245,6 +245,6 @@ def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[type[DataSource]]
         patch.syspath_prepend(folder)
         module = importlib.import_module("cyber_connectors.RestApi")
         # The processes of the contract were started without that folder, so the code itself travels to them.
-        cloudpickle.register_pickle_by_value(sys.modules["cyber_connectors"])
+        cloudpickle.register_pickle_by_value(sys.modules["cyber_connectors"])  # type: ignore[no-untyped-call]
         yield module.RestApiDataSource
-        cloudpickle.unregister_pickle_by_value(sys.modules["cyber_connectors"])
+        cloudpickle.unregister_pickle_by_value(sys.modules["cyber_connectors"])  # type: ignore[no-untyped-call]

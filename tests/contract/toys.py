@@ -139,10 +139,10 @@ class AppendsToOverwrite(Toy):
 
 
 class OtherParameterNames(Toy):
-    def writer(self, df_schema: StructType, replace: bool) -> Any:  # type: ignore[override]
+    def writer(self, df_schema: StructType, replace: bool) -> Any:
         return self.batch(self.options, df_schema)
 
-    def streamWriter(self, df_schema: StructType, replace: bool) -> Any:  # type: ignore[override]
+    def streamWriter(self, df_schema: StructType, replace: bool) -> Any:
         return self.stream(self.options, df_schema)
 
 

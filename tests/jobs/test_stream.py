@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from trunkline.errors import OptionError
-from trunkline.jobs import stream
+from trunkline.errors import OptionError, UnavailableError
 from trunkline.jobs.platforms import databricks
 from trunkline.jobs.reader import SCHEMA
 from trunkline.jobs.stream import JobsStreamReader
@@ -160,7 +159,7 @@ def test_a_platform_that_is_away_for_a_while_ends_no_stream(
     run = api.add_run()
 
     def away(*_: object) -> Any:
-        raise stream.UnavailableError("databricks: not reached")
+        raise UnavailableError("databricks: not reached")
 
     with monkeypatch.context() as patch:
         patch.setattr(databricks, "list_runs", away)
