@@ -224,10 +224,11 @@ def memory_part(server: FaultServer) -> None:
     """Peak memory of a process that reads, for few pages and for many."""
     job = """
         import resource, sys
-        from pyspark.sql.types import StructType
+        from pyspark.sql.types import DoubleType, LongType, StringType, StructType, TimestampType
         from trunkline.rest.reader import RestBatchReader
         options = {"url": sys.argv[1], "pagination": "offset", "page.size": "1000", "page.sizeParam": "limit"}
-        schema = StructType.fromDDL("id LONG, name STRING, at TIMESTAMP, amount DOUBLE")
+        schema = StructType().add("id", LongType()).add("name", StringType())
+        schema = schema.add("at", TimestampType()).add("amount", DoubleType())
         reader = RestBatchReader(options, schema)
         rows = 0
         for part in reader.partitions():

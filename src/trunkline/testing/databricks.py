@@ -158,6 +158,8 @@ class DatabricksApi:
         return len(self.server.of(operation))
 
     def _answer(self, operation: str, asked: Asked) -> Answer:
+        if asked.path == "/.well-known/databricks-config":
+            return Answer(200, {"oidc_endpoint": f"{self.url}/oidc", "workspace_id": "1"})
         if not asked.path.startswith(_API):
             return Answer(404, {"error_code": "ENDPOINT_NOT_FOUND", "message": f"No API found for {asked.path}"})
         given = asked.headers.get("authorization", "")

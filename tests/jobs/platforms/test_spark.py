@@ -89,8 +89,8 @@ def test_the_command_line_names_master_artifact_and_script(tmp_path: Path, monke
     script = tmp_path / "runs" / "spark" / "entry.py"
     arguments = tmp_path / "runs" / "spark" / "runs" / run.run_id / "arguments.json"
     assert json.loads(str(run.result))["argv"] == [
-        "--master", "yarn", "--py-files", "s3a://bucket/j.whl", str(script), "--module_name=carried_job",
-        "--run_key=k", f"--config={arguments}", f"--run_id={run.run_id}",
+        "--master", "yarn", "--deploy-mode", "client", "--py-files", "s3a://bucket/j.whl", str(script),
+        "--module_name=carried_job", "--run_key=k", f"--config={arguments}", f"--run_id={run.run_id}",
     ]  # fmt: skip
     assert json.loads(arguments.read_bytes()) == {"carried_job": {"rows": 1}}
     assert "trunkline.jobs" in script.read_text(encoding="utf-8")

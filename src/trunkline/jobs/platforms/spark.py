@@ -118,7 +118,10 @@ def _spark_submit() -> str:
 
 
 def _options_of(options: Options) -> list[str]:
-    given = (("--master", options["spark.master"]), ("--py-files", options["artifact"]))
+    artifact = options["artifact"]
+    if artifact and "://" not in artifact and not Path(artifact).expanduser().exists():
+        raise OptionError(f"artifact={artifact} is not on this machine; spark-submit takes a path or a URI")
+    given = (("--master", options["spark.master"]), ("--deploy-mode", "client"), ("--py-files", artifact))
     return [word for name, value in given if value for word in (name, value)]
 
 
