@@ -30,7 +30,7 @@ from trunkline.errors import AuthError, MissingExtraError, OptionError, Rejected
 from trunkline.jobs.arguments import argv_of
 from trunkline.jobs.ending import Ending, ending, last_line
 from trunkline.jobs.folder import run_id_of
-from trunkline.jobs.platforms.container import COMMAND, image_of
+from trunkline.jobs.platforms.image import COMMAND, image_of
 from trunkline.jobs.run import Run, RunFilter, RunRequest
 from trunkline.options import Options
 
