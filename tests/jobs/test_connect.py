@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from trunkline.testing.databricks import DatabricksApi
 
 
+@pytest.mark.slow
 def test_runs_are_started_read_and_followed_without_an_install_on_the_server(
     connect_server: str, tmp_path: Path
 ) -> None:

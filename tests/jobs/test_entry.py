@@ -99,6 +99,7 @@ def test_the_same_module_runs_in_a_process_of_its_own(job_module: Write, tmp_pat
     assert {key: value for key, value in result.items() if key not in OWN} == SAME
 
 
+@pytest.mark.slow
 def test_the_same_module_runs_in_spark_submit(job_module: Write, tmp_path: Path) -> None:
     """By a script of three lines, with the master that spark-submit names."""
     job_module(
@@ -367,6 +368,7 @@ def test_the_session_that_is_active_is_found(spark_session: SparkSession) -> Non
     assert spark_session.sparkContext.appName == "trunkline-tests"
 
 
+@pytest.mark.slow
 def test_a_new_session_has_the_master_that_the_place_names(tmp_path: Path) -> None:
     """From the submit arguments of the environment; what the code asks for is kept beside it."""
     code = (

@@ -165,6 +165,7 @@ def test_one_write_goes_to_four_platforms_and_each_batch_runs_once(
     assert asked == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_batch_that_fails_fails_the_write_and_the_others_are_done(
     spark: SparkSession, example: dict[str, ModuleType], four: FourPlatforms, tmp_path: Path
 ) -> None:

@@ -10,8 +10,10 @@ import pytest
 from tests.jobs.conftest import Told
 
 from trunkline import testing
-from trunkline.jobs import LogNotification, SnsNotification, WebhookNotification
+from trunkline.jobs import LogNotification, WebhookNotification
 from trunkline.jobs.where import find_out
+from trunkline.testing import FaultServer
+from trunkline.testing.noop import Call
 
 ECHO = """
     def main(**kwargs):
@@ -160,11 +162,19 @@ def test_there_is_a_channel_for_the_result(job_module: Write, run_job: Run, tmp_
     assert (tmp_path / "deep" / "result.json").read_text() == told.out.splitlines()[-1] + "\n"
 
 
-def test_emr_notifications_and_doubles_are_there() -> None:
-    """What was promised there and dropped."""
+def test_emr_notifications_and_doubles_are_there(fault_server: FaultServer, caplog: pytest.LogCaptureFixture) -> None:
+    """What was promised there and dropped. SNS is told of in test_notify.py, by a server of its own."""
     files = {"/mnt/var/lib/info/job-flow.json": '{"jobFlowId": "j-1"}'}
     assert find_out([], {}, files.get).platform == "emr"
-    assert all(callable(kind.notify) for kind in (LogNotification, WebhookNotification, SnsNotification))
-    assert testing.NoopSource([1]).read() == [1]
-    assert testing.NoopNotification().notify("a", "b") is True
-    testing.NoopSink().write([1])
+    fault_server.route("POST /hook", [{"status": 200}], store=True)
+    with caplog.at_level("INFO"):
+        kinds = (LogNotification(), WebhookNotification(fault_server.url_for("/hook")))
+        told = [kind.notify("loaded", "3 rows") for kind in kinds]
+    assert (told, len(fault_server.stored("/hook"))) == ([True, True], 1)
+    assert "loaded" in caplog.text
+    source, sink, double = testing.NoopSource([1]), testing.NoopSink(), testing.NoopNotification()
+    sink.write(source.read("in"), "out")
+    double.notify("a", "b")
+    assert (source.reads, sink.written, sink.calls, double.sent) == (
+        [Call(("in",), {})], [[1]], [Call(("out",), {})], [("a", "b")],
+    )  # fmt: skip

@@ -84,7 +84,7 @@ class FieldSource:
         decoder, order = PageDecoder(self.plan), Ascending()
         walk = Walk(paging_of(options), max_pages=options["maxPages"])
         requests = PageRequests(options, place.params(options, low, high))
-        for page in _pages(options, walk, requests):
+        for page in _pages(options, walk, requests, decoder):
             batch = decoder.batch(page)
             values = field_values(batch, options["incremental.field"])
             inside = batch.filter(window.rows(values))
@@ -142,7 +142,7 @@ class PageSource:
         walk = Walk(paging_of(options), max_pages=options["maxPages"], first=first.ask)
         skip, requests = first.skip, PageRequests(options)
         owed = _rows_between(first, last, options)
-        for page in _pages(options, walk, requests):
+        for page in _pages(options, walk, requests, decoder):
             batch = decoder.batch(page)
             reached = owed is None and last.ask is not None and _same(requests, page, last.ask)
             if reached and batch.num_rows < last.skip:
@@ -208,9 +208,9 @@ class Known:
         return batch.filter(pc.invert(pa.array(self._kept.take(row_digests(batch))))) if self._any else batch
 
 
-def _pages(options: Options, walk: Walk, requests: PageRequests) -> Iterator[Page]:
+def _pages(options: Options, walk: Walk, requests: PageRequests, decoder: PageDecoder) -> Iterator[Page]:
     connection = Connection(options, _TASKS)
-    return read_ahead(connection, Pages(connection, walk, requests))
+    return read_ahead(connection, Pages(connection, walk, requests, decoder.decode))
 
 
 def _rows_between(first: PagePosition, last: PagePosition, options: Options) -> int | None:

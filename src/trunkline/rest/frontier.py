@@ -73,7 +73,7 @@ def field_frontier(
     order = Ascending()
     found: list[pa.Array] = []
     rows = 0
-    for number, page in enumerate(Pages(connection, walk, requests), 1):
+    for number, page in enumerate(Pages(connection, walk, requests, decoder.decode), 1):
         values = field_values(decoder.batch(page), name)
         order.add(values)
         inside = values.filter(window.rows(values))

@@ -13,7 +13,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -29,6 +29,7 @@ from trunkline.options import Options
 from trunkline.rest.page_request import PageRequests, Target, shown_query
 from trunkline.rest.paging import Answer, Ask, Walk
 from trunkline.values.envelope import Envelope, open_envelope
+from trunkline.values.from_json import Decoded
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _TOO_MUCH = frozenset({413, 504})
 _UNAUTHORIZED = frozenset({401, 403})
 _NO_CONTENT = 204
-_NOTHING = Envelope(None, b"[]", 0, "$", None)
+_NOTHING = Envelope(None, b"[]", "$")
 # What stands beside records and is not one: names that tell of pages, links and the fate of the request.
 _ABOUT_PAGES = re.compile(
     r"total|count|size|limit|offset|page|next|prev|more|cursor|token|link|meta|error|warn|status|success|ok$|kind|etag"
@@ -64,6 +65,7 @@ class Page:
         body: As it came, decompressed.
         envelope: Its JSON records and what stands around them; None for other formats.
         count: Its records.
+        decoded: The records, if whoever wanted the pages said how to read them, and they could be.
     """
 
     ask: Ask
@@ -72,6 +74,7 @@ class Page:
     body: bytes
     envelope: Envelope | None
     count: int
+    decoded: Decoded | None = None
 
 
 class Connection:
@@ -167,13 +170,22 @@ class Pages:
         connection: Sends the requests.
         walk: Says what to ask for next, and when it is enough.
         requests: Makes requests of what the walk says.
+        decode: Reads the JSON array of a page's records, in the thread that asks: so they are counted without another
+            look through their text.
 
     Raises:
         AuthError, RejectedError, UnavailableError, ResponseError: While iterating; complete or an error, never less.
     """
 
-    def __init__(self, connection: Connection, walk: Walk, requests: PageRequests) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        walk: Walk,
+        requests: PageRequests,
+        decode: Callable[[bytes], Decoded | None] | None = None,
+    ) -> None:
         self._connection = connection
+        self._decode = decode
         self._walk = walk
         self._requests = requests
         self._json = connection.options["format"] == "json"
@@ -216,7 +228,9 @@ class Pages:
             envelope = open_envelope(body, self._records)
             if self._records is None:
                 self._pin(envelope)
-            return Page(ask, came_from, url, body, envelope, envelope.count)
+            decoded = None if self._decode is None else self._decode(envelope.records)
+            count = envelope.count if decoded is None else len(decoded.rows)
+            return Page(ask, came_from, url, body, envelope, count, decoded)
         except ResponseError as error:
             kind = exchange.headers.get("Content-Type")
             said = f", status {exchange.status}" + (f", {kind}" if kind else "")

@@ -10,7 +10,7 @@ columns. Memory is bounded by three pages: one that arrives, one that waits, one
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -24,7 +24,7 @@ from trunkline.rest.pages import Connection, Page, Pages, read_ahead
 from trunkline.rest.paging import OffsetPaging, PagePaging, Walk, paging_of
 from trunkline.rest.slices import Slice
 from trunkline.values.envelope import Envelope
-from trunkline.values.from_json import JsonDecoder
+from trunkline.values.from_json import Decoded, JsonDecoder
 from trunkline.values.from_text import CsvDecoder, binary_batch, text_batch
 from trunkline.values.modes import ReadOptions
 
@@ -68,17 +68,24 @@ class PageDecoder:
         decoder = self._json or self._csv
         return decoder.malformed if decoder is not None else 0
 
+    @property
+    def decode(self) -> Callable[[bytes], Decoded | None] | None:
+        """How `Pages` may read records; None where it cannot, because they are no JSON array."""
+        return self._json.decoded if self._json is not None and self._format == "json" else None
+
     def batch(self, page: Page) -> pa.RecordBatch:
         """The records of a page.
 
         Raises:
             ResponseError: A record does not fit, with `mode=FAILFAST`.
         """
-        if page.envelope is not None and page.envelope.count and not self._checked:
+        if page.envelope is not None and page.count and not self._checked:
             self._checked = True
             self._check_columns(page.envelope)
         if self._json is not None:
-            return self._json.lines(page.body) if page.envelope is None else self._json.array(page.envelope.records)
+            if page.envelope is None:
+                return self._json.lines(page.body)
+            return self._json.array(page.envelope.records, page.decoded)
         if self._csv is not None:
             return self._csv.batch(page.body)
         return (text_batch if self._format == "text" else binary_batch)(page.body, self._schema)
@@ -127,7 +134,7 @@ def read_slices(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterat
     connection = Connection(plan.options, tasks)
     rows = 0
     try:
-        for part, page in read_ahead(connection, _pages(plan.options, connection, slices), ahead=most is None):
+        for part, page in read_ahead(connection, _pages(plan.options, connection, slices, decoder), ahead=most is None):
             batch = within(decoder.batch(page), plan.options["partitionColumn"], part.low, part.high)
             if most is not None:
                 batch = batch.slice(0, most - rows)
@@ -168,13 +175,15 @@ def _scalar(bound: Bound, kind: pa.DataType) -> pa.Scalar:
     return pa.scalar(bound.value, pa.int64()).cast(pa.timestamp("us")).cast(kind)
 
 
-def _pages(options: Options, connection: Connection, slices: tuple[Slice, ...]) -> Iterator[tuple[Slice, Page]]:
+def _pages(
+    options: Options, connection: Connection, slices: tuple[Slice, ...], decoder: PageDecoder
+) -> Iterator[tuple[Slice, Page]]:
     waiting = list(reversed(slices))
     while waiting:
         part = waiting.pop()
         answered = False
         try:
-            for page in Pages(connection, walk_of(options, part), requests_of(options, part)):
+            for page in Pages(connection, walk_of(options, part), requests_of(options, part), decoder.decode):
                 answered = True
                 yield part, page
         except (RejectedError, UnavailableError) as refused:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from trunkline.values.digest import DigestBag, Occurrences, row_digests
 from trunkline.values.envelope import Envelope, open_envelope
-from trunkline.values.from_json import JsonDecoder
+from trunkline.values.from_json import Decoded, JsonDecoder
 from trunkline.values.from_text import CsvDecoder, binary_batch, text_batch
 from trunkline.values.modes import ReadOptions
 from trunkline.values.scalars import JsonOptions
@@ -21,6 +21,7 @@ from trunkline.values.to_json import JsonRows, check_schema, encode, texts
 
 __all__ = [
     "CsvDecoder",
+    "Decoded",
     "DigestBag",
     "Envelope",
     "JsonDecoder",

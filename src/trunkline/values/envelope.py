@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -34,20 +35,26 @@ class Envelope:
 
     Attributes:
         document: The answer's JSON, null where the records were; the whole of it where the answer itself is a record.
-        records: The records as the text of a JSON array.
-        count: How many there are.
+        records: The records as the text of a JSON array, well-formed.
         path: Where they were found, as the option `records` has it.
     """
 
     document: Any
     records: bytes
-    count: int
     path: str
-    _last: bytes | None
+
+    @property
+    def count(self) -> int:
+        """How many records there are. Whoever reads them knows without a look through the text."""
+        return len(self._elements)
 
     def last(self) -> Any:
         """The last record; None when there is none."""
-        return None if self._last is None else msgspec.json.decode(self._last)
+        return msgspec.json.decode(self._elements[-1]) if self._elements else None
+
+    @cached_property
+    def _elements(self) -> list[msgspec.Raw]:
+        return _LIST.decode(self.records)
 
 
 def open_envelope(body: bytes, path: str | None) -> Envelope:
@@ -68,8 +75,6 @@ def open_envelope(body: bytes, path: str | None) -> Envelope:
         # What is skipped below is not checked for UTF-8 there.
         body.decode()
         raw = body.strip(b" \t\r\n")
-        if raw[:1] not in (b"[", b"{"):
-            _RAW.decode(raw)  # objects and arrays are looked through below
         return _find(raw) if path is None else _at(raw, path)
     except UnicodeDecodeError as error:
         raise ResponseError(f"the answer is not UTF-8 at byte {error.start}: {head(body)}") from None
@@ -133,6 +138,7 @@ def _at(raw: bytes, path: str) -> Envelope:
         return _within(raw, bare, path)
     if raw[:1] == b"{":
         return _envelope(msgspec.json.decode(raw), raw, path)
+    _RAW.decode(raw)
     return _envelope(None, raw, path)
 
 
@@ -178,5 +184,4 @@ def _envelope(document: Any, raw: bytes, path: str) -> Envelope:
         raw = b"[" + raw + b"]"
     if raw[:1] != b"[":
         raise ResponseError(f'no records at records="{path}": there is {head(raw)}')
-    elements = _LIST.decode(raw)
-    return Envelope(document, raw, len(elements), path, bytes(elements[-1]) if elements else None)
+    return Envelope(document, raw, path)

@@ -12,7 +12,7 @@ by value, and the parse mode says what becomes of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pyarrow as pa
@@ -28,6 +28,13 @@ _FEW = 8
 
 _array = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _any = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+class Decoded(NamedTuple):
+    """Records that msgspec has read, the strict way or the loose one; their columns are still to be built."""
+
+    rows: list[Any]
+    loose: bool
 
 
 class JsonDecoder:
@@ -56,15 +63,34 @@ class JsonDecoder:
         """How many records did not fit so far."""
         return self._rows.malformed
 
-    def array(self, records: bytes) -> pa.RecordBatch:
+    def decoded(self, records: bytes) -> Decoded | None:
+        """The records of a JSON array, for `array`; None where one does not fit. Safe in another thread."""
+        for loose in self._ways:
+            try:
+                return Decoded(self._pages[loose].decode(records), loose)
+            except FAILURES:
+                continue
+        return None
+
+    def array(self, records: bytes, decoded: Decoded | None = None) -> pa.RecordBatch:
         """The rows of a JSON array.
 
         Elements that are no objects are malformed, except where the schema's only column is `value`.
 
+        Args:
+            records: The array.
+            decoded: What `decoded` gave for it, if that was asked before.
+
         Raises:
             ResponseError: It is no JSON array, or a record does not fit and must.
         """
-        batch = self._at_once(lambda loose: self._pages[loose].decode(records))
+
+        def rows(loose: bool) -> list[Any]:
+            if decoded is not None and decoded.loose == loose:
+                return decoded.rows
+            return self._pages[loose].decode(records)
+
+        batch = self._at_once(rows)
         if batch is not None:
             return batch
         try:
