@@ -24,7 +24,8 @@ import trunkline
 from trunkline.session import get_spark
 
 # `target` is the platform's own job, by its name in Databricks; the others are told by options.
-# The key names a run for good: the same batches with the same {run} start nothing a second time.
+# The key names a run for good on its platform: the same batches with the same {run} start nothing a second time. Their
+# sizes are those of the file, which stays as it is: a batch that grew past a limit in between would run once more.
 ROUTES = """
     SELECT
         'etl_job_factory' AS job,
