@@ -92,6 +92,7 @@ def test_the_same_module_runs_as_every_platform_calls_it(
     assert {key: value for key, value in document.items() if key not in OWN} == SAME
 
 
+@pytest.mark.slow
 def test_the_same_module_runs_in_a_process_of_its_own(job_module: Write, tmp_path: Path) -> None:
     job_module(EVENS, "evens")
     code, result, _ = told_by([sys.executable, "-m", "trunkline.jobs", *WORDS], tmp_path, TRUNKLINE_PLATFORM="local")

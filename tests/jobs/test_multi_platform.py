@@ -105,6 +105,7 @@ def test_too_many_bad_orders_wait_for_somebody(spark_session: SparkSession, exam
     assert (sink.written, told.sent) == ([], [])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("example")
 def test_the_entry_point_runs_it_by_its_factory(
     spark_session: SparkSession, run_job: Callable[..., Told], tmp_path: Path
@@ -128,6 +129,7 @@ def test_the_entry_point_runs_it_by_its_factory(
     ]
 
 
+@pytest.mark.slow
 def test_one_write_goes_to_four_platforms_and_each_batch_runs_once(
     spark: SparkSession, example: dict[str, ModuleType], four: FourPlatforms, tmp_path: Path
 ) -> None:
