@@ -181,6 +181,7 @@ def test_every_clause_is_broken_by_some_flaw() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["batch", "stream"])
 @pytest.mark.parametrize(
     ("clause", "why"),

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from trunkline.testing import FaultServer
 
 
+@pytest.mark.slow
 def test_batches_streams_and_refusals_work_without_an_install_on_the_server(
     connect_server: str, fault_server: FaultServer, tmp_path: Path
 ) -> None:
