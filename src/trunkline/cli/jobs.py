@@ -79,7 +79,7 @@ def runs(given: argparse.Namespace) -> None:
     options = read_options({"platform": "local", **_options(given, **named)})
     options = resolved_for(options, options["platform"])
     each = [platform_of(name).list_runs(filter_of(options), options) for name in options["platform"]]
-    newest_first = heapq.merge(*each, key=lambda run: run.started_at or run.ended_at or _TO_COME, reverse=True)
+    newest_first = heapq.merge(*each, key=lambda run: run.at or _TO_COME, reverse=True)
     found = list(itertools.islice(newest_first, given.limit))
     if given.json:
         for run in found:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import re
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,7 +51,7 @@ def write_text(uri: str, text: str) -> None:
         return
     path = Path(_local(uri))
     path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}.{os.getpid()}")
+    hidden = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     hidden.write_text(text, encoding="utf-8")
     hidden.replace(path)
 

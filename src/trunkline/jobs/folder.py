@@ -23,7 +23,6 @@ local disk, not an object store. Arguments may hold secrets: the folder and the 
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import json
 import os
@@ -63,7 +62,7 @@ class Kept:
     @property
     def at(self) -> datetime:
         """Its place in a list: the time that it counts by, or when it was asked for."""
-        return self.run.started_at or self.run.ended_at or self.asked_at
+        return self.run.at or self.asked_at
 
 
 def run_id_of(run_key: str) -> str:
@@ -276,7 +275,7 @@ def _micros(at: datetime) -> int:
 
 
 def _digest(job: str | None) -> str:
-    return hashlib.sha256((job or "").encode()).hexdigest()[:8]
+    return digest_of(job or "")[:8]
 
 
 def _document(kept: Kept) -> dict[str, Any]:

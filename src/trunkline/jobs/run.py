@@ -21,9 +21,9 @@ LONGEST_KEY = 256
 ENDED = frozenset(STATES[2:])
 
 
-def digest_of(run_key: str) -> str:
-    """What stands for a key wherever a platform wants a name or a token: 64 hexadecimal digits."""
-    return hashlib.sha256(run_key.encode()).hexdigest()
+def digest_of(text: str) -> str:
+    """What stands for a key, or a name, wherever a platform wants a short one or a token: 64 hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,22 @@ class Run:
         """Whether nothing more will come of it."""
         return self.state in ENDED
 
+    @property
+    def failed(self) -> bool:
+        """Whether it ended otherwise than it should."""
+        return self.ended and self.state != "SUCCEEDED"
+
+    @property
+    def at(self) -> datetime | None:
+        """When it counts: its start, or the end of one that ended without; None for one that is yet to start."""
+        return self.started_at or self.ended_at
+
 
 @dataclass(frozen=True)
 class RunFilter:
     """Which runs are asked for. A platform narrows what it can at its own end, and drops the rest of what it got.
 
-    A run counts by its start; one that ended without by its end. One that has neither is yet to start: it passes the
-    times.
+    Times are those of `Run.at`; a run that is yet to start passes them.
 
     Attributes:
         states: These only; empty for all.
@@ -116,7 +125,7 @@ class RunFilter:
 
     def takes(self, run: Run) -> bool:
         """Whether a run is among those asked for."""
-        at = run.started_at or run.ended_at
+        at = run.at
         return (
             (not self.states or run.state in self.states)
             and (not self.jobs or run.job in self.jobs)

@@ -92,7 +92,7 @@ def start_all(
             break
     while options["wait"] and progress.active() and waiter.look(progress):
         pass
-    failed = [run for run in progress.runs.values() if run.ended and run.state != "SUCCEEDED"]
+    failed = [run for run in progress.runs.values() if run.failed]
     if options["cancelOnFailure"] and progress.active() and (failed or waiter.late or progress.went_wrong):
         _cancel(progress, options)
     _tell(progress)
@@ -120,22 +120,21 @@ class _Waiter:
                 progress.stopped_by = progress.no_room
                 return False
             progress.no_room = None
-        for run in progress.active():
+        active = {key: run for key, run in progress.runs.items() if not run.ended}
+        for run in active.values():
             self._seen_at.setdefault(run.run_id, now)
         self._sleep(self._pause)
         self._pause = min(self._pause * _GROWTH, self._options["pollInterval"])
-        before = len(progress.active())
-        active = {key: run for key, run in progress.runs.items() if not run.ended}
         try:
             progress.runs.update(zip(active, look_at(list(active.values()), self._options)[0], strict=True))
         except TrunklineError as error:
             progress.stopped_by = error
             return False
-        if len(progress.active()) < before:
+        if len(progress.active()) < len(active):
             self._pause = self._options["pollInterval"] * _FIRST
         timeout = self._options["waitTimeout"]
         self.late = [run for run in progress.active() if self._clock() - self._seen_at[run.run_id] >= timeout]
-        failed = any(run.ended and run.state != "SUCCEEDED" for run in progress.runs.values())
+        failed = any(run.failed for run in progress.runs.values())
         return not self.late and not (failed and self._options["cancelOnFailure"])
 
 
@@ -177,7 +176,7 @@ def _started(request: RunRequest, options: Options, *, again: bool) -> Run | Tru
     try:
         platform = platform_of(request.platform)
         key, number = request.run_key, 2
-        while again and (found := platform.find(request, options)) and found.ended and found.state != "SUCCEEDED":
+        while again and (found := platform.find(request, options)) and found.failed:
             request, number = replace(request, run_key=f"{key}:{number}"), number + 1
         run: Run = platform.start(request, options)
     except TrunklineError as error:

@@ -116,18 +116,12 @@ class JobsStreamReader(JobsReader, DataSourceStreamReader, AvailableNow):  # typ
 
 def _horizon(known: Iterable[Run]) -> datetime | None:
     """Since when runs are listed: what had ended long before the newest one began is not looked at again."""
-    newest = max(filter(None, map(_at, known)), default=None)
+    newest = max(filter(None, (run.at for run in known)), default=None)
     return None if newest is None else newest - _MEMORY
 
 
-def _at(run: Run) -> datetime | None:
-    """When a run counts: a run that ended before it began has its end alone."""
-    return run.started_at or run.ended_at
-
-
 def _before(run: Run, since: datetime | None) -> bool:
-    at = _at(run)
-    return since is not None and at is not None and at < since
+    return since is not None and run.at is not None and run.at < since
 
 
 def _differs(run: Run, before: Run | None) -> bool:

@@ -18,7 +18,6 @@ dashboards have signed ones that end within the hour. Runs do not tell of result
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import itertools
 import re
@@ -166,7 +165,7 @@ def _name(request: RunRequest) -> str:
     name = f"{request.job}:{request.run_key}"
     if len(name) <= NAME_LENGTH:
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()
+    digest = digest_of(name)
     return f"{name[: NAME_LENGTH - len(digest) - 1]}:{digest}"
 
 

@@ -16,7 +16,6 @@ its last line of output; where pods are gone, the Job's own condition is all the
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -31,7 +30,7 @@ from trunkline.jobs.arguments import argv_of
 from trunkline.jobs.ending import Ending, ending, last_line
 from trunkline.jobs.folder import run_id_of
 from trunkline.jobs.platforms.image import COMMAND, image_of
-from trunkline.jobs.run import Run, RunFilter, RunRequest
+from trunkline.jobs.run import Run, RunFilter, RunRequest, digest_of
 from trunkline.options import Options
 
 try:
@@ -220,7 +219,7 @@ def _name(request: RunRequest) -> str:
 
 
 def _digest(job: str) -> str:
-    return hashlib.sha256(job.encode()).hexdigest()[:24]
+    return digest_of(job)[:24]
 
 
 def _body(request: RunRequest, image: str) -> Any:

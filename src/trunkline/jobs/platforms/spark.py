@@ -18,12 +18,12 @@ import logging
 import os
 import shutil
 import sys
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from trunkline.errors import OptionError, TrunklineError, UnavailableError
 from trunkline.jobs.arguments import argv_of
+from trunkline.jobs.files import write_text
 from trunkline.jobs.folder import Kept, RunFolder, run_id_of
 from trunkline.jobs.platforms import spark_master
 from trunkline.jobs.processes import Processes, python_path
@@ -130,9 +130,7 @@ def _entry(folder: RunFolder) -> str:
     path = folder.root / "entry.py"
     if not path.exists():
         folder.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        hidden = path.with_name(f".entry-{uuid.uuid4().hex}.py")
-        hidden.write_text(_ENTRY, encoding="utf-8")
-        hidden.replace(path)
+        write_text(str(path), _ENTRY)
     return str(path)
 
 
