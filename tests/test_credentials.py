@@ -119,11 +119,12 @@ def test_what_is_missing_is_named_by_option_and_reference(monkeypatch: pytest.Mo
 def test_databricks_says_what_it_needs_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Away from Databricks, without its SDK, the error names the cure."""
     monkeypatch.setitem(sys.modules, "databricks", None)
+    monkeypatch.setitem(sys.modules, "databricks.sdk", None)
     with pytest.raises(OptionError, match="databricks:scope/key needs Databricks, or `pip install databricks-sdk`"):
         resolve("databricks:scope/key", option="auth.token")
 
 
-# Stands in for the Databricks SDK, which is not installed here: the calls we make, and what it answers them with.
+# Stands in for the Databricks SDK, so that no workspace is needed: the calls we make, and what it answers them with.
 DATABRICKS_SDK = """
 import base64, types
 
