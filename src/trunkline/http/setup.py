@@ -22,7 +22,7 @@ from trunkline.http.message import origin
 from trunkline.http.oauth2 import Masked
 from trunkline.http.pacing import RateLimit
 from trunkline.http.schedule import Schedule
-from trunkline.http.transport import AiohttpTransport, Settings
+from trunkline.http.transport import Settings, open_transport
 from trunkline.http.verdict import Rules
 from trunkline.options import Options
 
@@ -94,7 +94,7 @@ def open_client(
     # By lower-case name, so that a header of the user's takes the place of ours instead of standing beside it.
     headers = Masked({name.lower(): (name, value) for group in groups for name, value in group.items()})
     return Client(
-        AiohttpTransport(settings_of(options)),
+        open_transport(settings_of(options), options["transport"]),
         schedule_of(options, _rate_of(options, tasks, counted_on=reading)),
         rules,
         auth,

@@ -107,6 +107,11 @@ class Settings:
         return getproxies().get(parts.scheme)
 
 
+def open_transport(settings: Settings, choice: str) -> AiohttpTransport:
+    """The transport that the option `transport` asks for."""
+    return AiohttpTransport(settings)
+
+
 class AiohttpTransport:
     """HTTP/1.1 over aiohttp's connections, on uvloop where it is installed."""
 
