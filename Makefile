@@ -17,6 +17,11 @@ POETRY := $(BIN)/python scripts/poetry.py
 # Passed on to pytest: make test ARGS="tests/http -k verdict"
 ARGS ?=
 
+# Two processes, each with a Spark session of its own; the tests of a file stay together, for they share servers.
+# make test WORKERS=0 runs them in one, as a debugger needs it.
+WORKERS ?= 2
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile
+
 # make setup PYTHON=python3.12 picks the interpreter; otherwise the newest suitable one is found.
 export PYTHON
 
@@ -42,15 +47,15 @@ demo: java $(DEMO_READY) ## See it work: a local API, Spark, rows in and out
 
 .PHONY: test
 test: setup ## Run the tests, without the slow and the live ones
-	$(BIN)/pytest $(ARGS)
+	$(PYTEST) $(ARGS)
 
 .PHONY: test-unit
 test-unit: setup ## Run the tests that need no Spark session
-	$(BIN)/pytest -m "not spark and not slow and not live" $(ARGS)
+	$(PYTEST) -m "not spark and not slow and not live" $(ARGS)
 
 .PHONY: test-spark
 test-spark: setup ## Run the tests that need a Spark session
-	$(BIN)/pytest -m "spark and not slow and not live" $(ARGS)
+	$(PYTEST) -m "spark and not slow and not live" $(ARGS)
 
 .PHONY: test-cov
 test-cov: setup ## Run the tests and report which lines they reach

@@ -63,7 +63,8 @@ def test_formats_say_what_each_can_do(capsys: Captured) -> None:
     assert rest[3:5] == ["yes", "yes"]
 
 
-def test_describe_names_every_option_with_what_it_takes(capsys: Captured) -> None:
+def test_describe_names_every_option_with_what_it_takes(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
     assert main(["describe", "rest"]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in shown if line.startswith("  ") and line[2] != " "} == {

@@ -168,9 +168,9 @@ def test_runs_are_narrowed_by_options(place: Place) -> None:
 
 def test_sql_starts_runs_and_reads_them(place: Place) -> None:
     given = ", ".join(f"`{name}` '{value}'" for name, value in {**place.write_options, "wait": "true"}.items())
-    place.spark.sql(f"CREATE TEMPORARY VIEW starts ({COLUMNS}) USING jobs OPTIONS ({given})")
+    place.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW starts ({COLUMNS}) USING jobs OPTIONS ({given})")
     seen = ", ".join(f"`{name}` '{value}'" for name, value in place.read_options.items())
-    place.spark.sql(f"CREATE TEMPORARY VIEW seen USING jobs OPTIONS ({seen})")
+    place.spark.sql(f"CREATE OR REPLACE TEMPORARY VIEW seen USING jobs OPTIONS ({seen})")
     try:
         place.spark.sql("INSERT INTO starts VALUES ('routed', map('key', 'a'), 'a')")
         found = place.spark.sql("SELECT job, state FROM seen").collect()
