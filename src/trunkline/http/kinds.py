@@ -116,7 +116,10 @@ def proxy(text: str) -> str:
 
 
 def hosts(given: object) -> tuple[str, ...]:
-    """Hosts with an optional port, lower case: `cdn.example.com,10.0.0.7:8443`."""
+    """Hosts with an optional port, lower case: `cdn.example.com,10.0.0.7:8443,[fe80::1]:8443`."""
+    if isinstance(given, str) and not given.lstrip("[ ").startswith('"'):
+        # An IPv6 address begins as a JSON array does.
+        given = [part.strip() for part in given.split(",")]
     found = tuple(host.lower() for host in names(given))
     for host in found:
         if _HOST.fullmatch(host) is None:

@@ -113,13 +113,14 @@ class PageRequests:
             raise ResponseError(f"{what} of {without_query(came_from)} leads from https to http: {without_query(url)}")
         if parts.username or parts.password:
             raise ResponseError(f"{what} of {without_query(came_from)} holds a user name or password; not followed")
-        if origin(url) == self._origin or {parts.hostname.lower(), f"{parts.hostname.lower()}:{port}"} & self._allowed:
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        if origin(url) == self._origin or {host, f"{host}:{port}"} & self._allowed:
             return Target(url)
         if self._strip:
             return Target(url, bare=True)
         raise ResponseError(
-            f"{what} of {without_query(came_from)} leads to another host, {parts.hostname}:{port}, and credentials "
-            f"go to no host that was not named: add allowedHosts={parts.hostname}:{port} if it is one of yours, "
+            f"{what} of {without_query(came_from)} leads to another host, {host}:{port}, and credentials "
+            f"go to no host that was not named: add allowedHosts={host}:{port} if it is one of yours, "
             "or crossOrigin=stripAuth to ask it without them"
         )
 
