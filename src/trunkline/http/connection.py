@@ -24,6 +24,7 @@ from yarl import URL
 
 from trunkline.http.body import BodyError, decoded
 from trunkline.http.message import Exchange, Fault, header_problem
+from trunkline.http.transport import ssl_words
 
 if TYPE_CHECKING:
     from aiohttp.connector import Connection
@@ -248,13 +249,6 @@ def fault_of(error: BaseException, read: float) -> tuple[Fault, str]:
     if isinstance(error, OSError):
         return Fault.RESET, error.strerror or type(error).__name__
     return Fault.MALFORMED, type(error).__name__
-
-
-def ssl_words(error: ssl.SSLError) -> str:
-    """What OpenSSL found, for people: `certificate verify failed: self-signed certificate`."""
-    words = (error.reason or "no TLS").replace("_", " ").lower()
-    verdict = getattr(error, "verify_message", "")
-    return f"{words}: {verdict.rstrip('.')}" if verdict else words
 
 
 def _connect_fault(error: Exception, origin: Origin) -> tuple[Fault, str]:

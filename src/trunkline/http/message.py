@@ -9,7 +9,12 @@ from collections.abc import Collection, Mapping
 from enum import Enum
 from functools import lru_cache
 from typing import Any
+from urllib.parse import quote, urlsplit
 
+# Methods whose empty body needs no Content-Length: 0 (RFC 9110 section 8.6).
+BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "DELETE"})
+# All that may stand in a URL that is encoded already, "%" among it.
+_URL_SAFE = "".join(map(chr, range(0x21, 0x7F)))
 # A header name or value with one of these would start a header of its own (request splitting).
 _HEADER_BREAKS = frozenset("\r\n\0")
 # How much of an answer's body stands in an error.
@@ -178,11 +183,32 @@ def _is_header_name(name: str) -> bool:
 
 def origin(url: str) -> str:
     """`scheme://host:port` of an absolute URL, lower case, with the port spelled out."""
-    from urllib.parse import urlsplit
-
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
     return f"{parts.scheme}://{(parts.hostname or '').lower()}:{port}"
+
+
+@lru_cache(maxsize=1024)
+def split_url(url: str) -> tuple[str, str]:
+    """`https://host:port` as it is written, and the target of the request line: path and query, without the fragment.
+
+    Raises:
+        ValueError: It holds a control character.
+    """
+    cut = len(url)
+    start = url.find("://") + 3
+    for mark in "/?#":
+        at = url.find(mark, start, cut)
+        if at >= 0:
+            cut = at
+    target = url[cut:].partition("#")[0]
+    if not target.startswith("/"):
+        target = f"/{target}"
+    if not target.isascii() or not target.isprintable() or " " in target:
+        if any(ord(character) < 0x20 or character == "\x7f" for character in target):
+            raise ValueError("the URL holds a control character")
+        target = quote(target, safe=_URL_SAFE)
+    return url[:cut], target
 
 
 def without_query(url: str) -> str:

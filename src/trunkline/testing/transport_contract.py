@@ -157,6 +157,28 @@ class TransportContract:
         assert (exchange.status, exchange.fault) == (0, Fault.MALFORMED)
         assert fault_server.stats()["connections"] == 0
 
+    @pytest.mark.parametrize("url", ["file:///etc/hostname", "ftp://127.0.0.1/a", "127.0.0.1/a", "http:///a"])
+    def test_only_http(self, transport: Transport, url: str) -> None:
+        """What is not http or https ends as a fault that says so."""
+        exchange = run(transport, Request("GET", url))
+        assert (exchange.status, exchange.fault, exchange.body) == (0, Fault.MALFORMED, b"")
+        assert exchange.detail == "not sent: a URL begins with http:// or https:// and a host"
+
+    def test_no_login_in_the_url(self, transport: Transport, fault_server: FaultServer) -> None:
+        """A password in a URL is refused, not sent: URLs are logged."""
+        address = url(fault_server).replace("//", "//me:pw@")
+        assert run(transport, Request("GET", address)).fault is Fault.MALFORMED
+        assert fault_server.stats()["connections"] == 0
+
+    def test_one_transport_for_several_origins(self, transport: Transport, fault_server: FaultServer) -> None:
+        """Each request goes to the origin of its own URL."""
+        fault_server.route("* /*", [{}])
+        sent = [("main", "/a"), ("other", "/a"), ("main", "/b"), ("main", "/a"), ("other", "/b")]
+        for name, path in sent:
+            origin: Literal["main", "other"] = "main" if name == "main" else "other"
+            assert run(transport, Request("POST", fault_server.url_for(path, origin), body=b"1")).status == 200
+        assert [(seen.origin, seen.path) for seen in fault_server.ledger()] == sent
+
     def test_header_values_are_utf8(self, transport: Transport, fault_server: FaultServer) -> None:
         """Names beyond ASCII travel in header values as UTF-8."""
         fault_server.route("* /a", [{}])
@@ -184,6 +206,22 @@ class TransportContract:
         assert [exchange.headers[name] for name in ("x-result", "X-RESULT")] == ["Yes", "Yes"]
         assert (exchange.status, exchange.body, exchange.fault, exchange.request) == (418, b'{"a": 1}', None, request)
         assert 0 < exchange.elapsed < _PATIENCE
+
+    def test_repeated_answer_headers(self, transport: Transport, fault_server: FaultServer) -> None:
+        """Of several headers with one name the first is looked up, and all are told."""
+        fault_server.route("* /a", [{"headers": [["Link", "</b>"], ["X-A", " a:b "], ["link", "</c>"]]}])
+        headers = run(transport, Request("GET", url(fault_server))).headers
+        assert (headers["LINK"], headers.get("x-a"), headers.get("x"), "x-A" in headers) == ("</b>", "a:b", None, True)
+        told = [(name.lower(), value) for name, value in headers.items()]
+        assert [value for name, value in told if name == "link"] == ["</b>", "</c>"]
+        with pytest.raises(KeyError):
+            headers["nk"]
+
+    def test_large_heads(self, transport: Transport, fault_server: FaultServer) -> None:
+        """A hundred headers of a kilobyte are many, but not too many."""
+        fault_server.route("* /a", [{"headers": {f"X-{n}": str(n % 10) * 1000 for n in range(100)}, "body": "ok"}])
+        exchange = run(transport, Request("GET", url(fault_server)))
+        assert (exchange.fault, exchange.body, exchange.headers["x-99"]) == (None, b"ok", "9" * 1000)
 
     @pytest.mark.parametrize("step", [{"status": 204}, {"status": 304}, {"status": 200}])
     def test_no_body(self, transport: Transport, fault_server: FaultServer, step: dict[str, Any]) -> None:
@@ -215,6 +253,31 @@ class TransportContract:
             exchange = run(transport, Request("GET", f"http://127.0.0.1:{server.port}/a"))
             assert (exchange.status, exchange.body, exchange.fault) == (200, b"ok", None)
 
+    def test_switching_protocols(self, transport: Transport) -> None:
+        """101 is no answer to a request that did not ask for it, and what follows is not HTTP."""
+
+        def serve(server: Loopback, peer: socket.socket) -> None:
+            server.head(peer)
+            peer.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n\x81\x02ok")
+
+        with Loopback(serve) as server:
+            exchange = run(transport, Request("GET", f"http://127.0.0.1:{server.port}/a"))
+            assert (exchange.status, exchange.fault in (Fault.MALFORMED, Fault.RESET)) == (0, True)
+
+    def test_trailers_are_passed_over(self, transport: Transport) -> None:
+        """Headers behind a chunked body are no part of it, nor of the head."""
+
+        def serve(server: Loopback, peer: socket.socket) -> None:
+            while server.head(peer):
+                peer.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-Sum: 1\r\n\r\n")
+
+        with Loopback(serve) as server:
+            for _ in range(2):
+                exchange = run(transport, Request("GET", f"http://127.0.0.1:{server.port}/a"))
+                assert (exchange.status, exchange.body, exchange.fault) == (200, b"ok", None)
+                assert "X-Sum" not in exchange.headers
+            assert len(server.heads) == 2
+
     def test_large_bodies(self, transport: Transport, fault_server: FaultServer) -> None:
         """Megabytes travel both ways."""
         large = EVERY_BYTE * 8192
@@ -222,6 +285,7 @@ class TransportContract:
         exchange = run(transport, Request("POST", url(fault_server), body=large))
         (seen,) = fault_server.ledger()
         assert (exchange.fault, exchange.body == large, seen.body == large) == (None, True, True)
+        assert set(seen.headers) == {"host", "user-agent", "x-key", "content-length"}
 
     @pytest.mark.parametrize("size", [1, 7, 8192])
     def test_chunked(self, transport: Transport, fault_server: FaultServer, size: int) -> None:
@@ -495,6 +559,23 @@ class TransportContract:
         assert (faults, fault_server.count()) == ([None, Fault.RESET], 2)
         assert connections(fault_server) == 1
 
+    @pytest.mark.parametrize(("method", "body"), [("GET", None), ("POST", b"1"), ("PUT", b"1" * 100_000)])
+    def test_a_connection_that_closes_without_a_word(
+        self, transport: Transport, method: str, body: bytes | None
+    ) -> None:
+        """A server that takes a request over a connection used before, and closes it, may have acted on it."""
+
+        def serve(server: Loopback, peer: socket.socket) -> None:
+            for answer in (OK, b""):
+                server.head(peer)
+                peer.recv(len(body or b""), socket.MSG_WAITALL)
+                peer.sendall(answer)
+
+        with Loopback(serve) as server:
+            request = Request(method, f"http://127.0.0.1:{server.port}/a", body=body)
+            assert [run(transport, request).fault for _ in range(2)] == [None, Fault.RESET]
+            assert len(server.heads) == 2
+
     def test_netrc_is_not_read(
         self, transport: Transport, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
@@ -690,6 +771,16 @@ class TransportContract:
             exchange = run(transport, Request("GET", f"https://127.0.0.1:{server.port}/a"))
             assert (exchange.status, exchange.fault) == (0, Fault.TLS)
             assert exchange.detail
+
+    def test_a_handshake_that_is_cut_off(self, transport: Transport) -> None:
+        """A server that goes away during the TLS greeting may be back soon, unlike one with a wrong certificate."""
+
+        def serve(_: Loopback, peer: socket.socket) -> None:
+            peer.recv(1)
+
+        with Loopback(serve) as server:
+            exchange = run(transport, Request("GET", f"https://127.0.0.1:{server.port}/a"))
+            assert (exchange.status, exchange.fault) == (0, Fault.REFUSED)
 
     def test_http_to_a_server_with_tls(self, transport: Transport, tls_server: FaultServer) -> None:
         """A server that expects TLS does not answer plain HTTP."""
