@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tests.http.simulation import SERVICE, SPREAD, TRAVEL, RateServer, Result, Server, SlotServer, simulate
 
+from trunkline.coordination.leases import Leases
 from trunkline.http.pacing import RateLimit
 
 SECONDS = 60.0
@@ -78,6 +79,30 @@ def seeds_table() -> list[str]:
     ]
 
 
+def coordinator_table() -> list[str]:
+    """One coordinator, from a cold start; with 1,000 tasks a task's turn comes every five seconds, so longer."""
+    columns = ["tasks", "with rows", "ok/s", "of the rate", "refused", "most in 1 s", "slowest, fastest of the mean"]
+    columns += ["calls/s", "most calls in 1 s"]
+    lines = [f"| {' | '.join(columns)} |", "|---|---:|" + "---:|" * 7]
+    for tasks, busy, seconds in ((1, 1, 60.0), (8, 8, 60.0), (8, 2, 60.0), (100, 100, 60.0), (1000, 1000, 600.0)):
+        leases = Leases([(PER_SECOND, 1.0)])
+        result = simulate(tasks, RateServer(PER_SECOND), seconds, leases=leases, rows=_first(busy))
+        mean = result.accepted / busy
+        working = result.per_task[:busy]
+        lines.append(
+            f"| {tasks} | {busy} | {result.accepted / seconds:.1f} | {result.accepted / seconds / PER_SECOND:.1%} "
+            f"| {result.refused / max(1, result.accepted):.2%} | {result.most_within(1.0)} "
+            f"| {min(working) / mean:.1%}, {max(working) / mean:.1%} "
+            f"| {len(result.calls_at) / seconds:.0f} | {result.most_calls_within(1.0)} |"
+        )
+    return lines
+
+
+def _first(busy: int) -> Callable[[int, float], bool]:
+    """Only the first so many tasks have rows."""
+    return lambda task, now: task < busy
+
+
 def main() -> None:
     text = [
         "# Simulated tasks against one limited server",
@@ -97,6 +122,10 @@ def main() -> None:
         "## 200/s, 8 tasks, ten seeds",
         "",
         *seeds_table(),
+        "",
+        "## rateLimit=200/s by a coordinator",
+        "",
+        *coordinator_table(),
         "",
     ]
     RESULTS.parent.mkdir(exist_ok=True)

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from trunkline.coordination.coordinator import coordinator
+
 __version__ = "0.1.0.dev0"
-__all__ = ["SOURCES", "__version__", "register"]
+__all__ = ["SOURCES", "__version__", "coordinator", "register"]
 
 
 def register(spark: SparkSession) -> None:
@@ -38,5 +40,9 @@ def __getattr__(name: str) -> Any:
         from trunkline.session import sources
 
         return sources()
+    if name == "coordinator":
+        from trunkline.coordination.coordinator import coordinator
+
+        return coordinator
     message = f"module {__name__!r} has no attribute {name!r}"
     raise AttributeError(message)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
+from trunkline.coordination.leases import SHORTEST, Ask, Lease, LeasedRate, Leases
 from trunkline.http.concurrency import Concurrency
 from trunkline.http.message import Exchange, Request
 from trunkline.http.pacing import RateLimit
@@ -100,6 +101,16 @@ class Result:
     waits: list[float] = field(default_factory=list)
     per_task: list[int] = field(default_factory=list)
     most_in_flight: int = 0
+    sent_at: list[float] = field(default_factory=list)
+    calls_at: list[float] = field(default_factory=list)
+
+    def most_within(self, seconds: float) -> int:
+        """The most requests that were sent in any such time."""
+        return _most_within(sorted(self.sent_at), seconds)
+
+    def most_calls_within(self, seconds: float) -> int:
+        """The most calls of the coordinator in any such time."""
+        return _most_within(sorted(self.calls_at), seconds)
 
     def wait(self, share: float) -> float:
         """The wait that this share of the accepted rows did not exceed."""
@@ -113,6 +124,8 @@ def simulate(
     *,
     concurrency: int | None = None,
     rate: Callable[[], RateLimit] | None = None,
+    leases: Leases | None = None,
+    rows: Callable[[int, float], bool] = lambda task, now: True,
     warm_up: float = 0.0,
     seed: int = 7,
 ) -> Result:
@@ -124,21 +137,28 @@ def simulate(
         seconds: Of virtual time that are counted.
         concurrency: Fixed; None is adaptive.
         rate: Makes each task's rate limit.
+        leases: The coordinator that all tasks ask instead; a call travels as long as a request.
+        rows: Whether a task has something to send at a time.
         warm_up: Seconds before counting begins.
         seed: Of all jitter.
     """
     random = Random(seed)
     end = warm_up + seconds
     result = Result(seconds, per_task=[0] * tasks)
+    leased = [LeasedRate() for _ in range(tasks)] if leases is not None else []
     schedules = [
-        Schedule(Concurrency(concurrency), rate=rate() if rate else None, random=Random(random.random()))
-        for _ in range(tasks)
+        Schedule(
+            Concurrency(concurrency),
+            rate=leased[task] if leased else rate() if rate else None,
+            random=Random(random.random()),
+        )
+        for task in range(tasks)
     ]
-    events: list[tuple[float, int, int, Exchange | None]] = []
+    events: list[tuple[float, int, int, Exchange | Ask | Lease | str | None]] = []
     sequence = 0
     woken_at = [math.inf] * tasks
 
-    def push(at: float, task: int, exchange: Exchange | None) -> None:
+    def push(at: float, task: int, exchange: Exchange | Ask | Lease | str | None) -> None:
         nonlocal sequence
         sequence += 1
         heapq.heappush(events, (at, sequence, task, exchange))
@@ -148,26 +168,54 @@ def simulate(
         while schedule.room(now):
             request = schedule.next(now)
             if request is None:
-                if not schedule.wants_more:
+                if not (schedule.wants_more and rows(task, now)):
                     break
                 schedule.admit(Request("PUT", "http://sim/", tag=now))
                 continue
             schedule.started(request, now)
+            result.sent_at.append(now)
             answer = server.receive(now + TRAVEL)
             elapsed = answer.at + TRAVEL - now
             push(now + elapsed, task, Exchange(request, answer.status, answer.headers, elapsed=elapsed))
         at = schedule.wake(now, more=True)
+        if not rows(task, now):
+            # As the client does with a source that has nothing at the moment.
+            at = max(at, now + 0.02)
         if at < math.inf and at != woken_at[task]:
             woken_at[task] = at
             push(at, task, None)
 
+    def call(task: int, now: float, event: Ask | Lease | str) -> None:
+        """A worker's thread asks, the coordinator answers, the worker has its lease."""
+        if isinstance(event, str):
+            if now < leased[task].ask_at():
+                push(min(leased[task].ask_at(), now + SHORTEST), task, "call")
+            else:
+                push(now + TRAVEL, task, leased[task].ask(now))
+        elif isinstance(event, Ask):
+            assert leases is not None
+            result.calls_at.append(now)
+            push(now + TRAVEL, task, leases.ask(str(task), event, now))
+        else:
+            leased[task].granted(event, now)
+            push(now + SHORTEST / 10, task, "call")
+
     for task in range(tasks):
-        push(random.uniform(0, STAGGER), task, None)
+        at = woken_at[task] = random.uniform(0, STAGGER)
+        push(at, task, None)
+        if leased:
+            push(at, task, "call")
     while events:
         now, _, task, exchange = heapq.heappop(events)
         if now > end:
             break
-        if exchange is None:
+        if isinstance(exchange, (Ask, Lease, str)):
+            call(task, now, exchange)
+            if not isinstance(exchange, Lease):
+                continue
+        elif exchange is None:
+            if now != woken_at[task]:
+                continue
             woken_at[task] = math.inf
         else:
             outcome = schedules[task].finished(exchange, judge(exchange, RULES), now)
@@ -184,6 +232,15 @@ def simulate(
                     result.waits.append(now - outcome.request.tag)
         pump(task, now)
     return result
+
+
+def _most_within(times: list[float], seconds: float) -> int:
+    most = first = 0
+    for last, at in enumerate(times):
+        while times[first] <= at - seconds:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
 
 
 def _service(random: Random) -> float:

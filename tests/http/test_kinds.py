@@ -153,7 +153,7 @@ def test_secret_headers_hold_secrets() -> None:
     found = secret_headers({"X-A": "hunter2", "X-B": "env:B", "X-C": own})
     assert found["X-C"] is own
     assert (found["X-A"].reveal(), found["X-B"].reference, found["X-B"].resolved) == ("hunter2", "env:B", False)
-    assert "vault: references are not in this release" in refusal(secret_headers, {"X": "vault:x"})
+    assert "a vault: reference is written vault:mount/path#field" in refusal(secret_headers, {"X": "vault:x"})
     assert "env:NAME" in refusal(secret_headers, {"X": "env:a b"})
 
 

@@ -215,7 +215,7 @@ def test_a_page_token_in_the_query_is_none_of_these() -> None:
         ({"tls.keyPassword": "env:P"}, "tls.keyPassword does nothing without tls.cert"),
         ({"tls.ca": "/ca", "tls.verify": "false"}, "tls.ca does nothing with tls.verify=false: remove one of them"),
         ({"tls.minVersion": "1.1"}, "tls.minVersion: '1.1' is none of 1.2, 1.3"),
-        ({"transport": "libcurl"}, "transport: 'libcurl' is none of auto, aiohttp"),
+        ({"transport": "curl"}, "transport: 'curl' is none of auto, libcurl, aiohttp"),
     ],
 )
 def test_contradictions_are_refused(raw: dict[str, str], expected: str) -> None:

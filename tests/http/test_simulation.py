@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.http.simulation import RateServer, SlotServer, simulate
 
+from trunkline.coordination.leases import CALLS, Leases
 from trunkline.http.pacing import RateLimit
 
 
@@ -54,3 +55,33 @@ def test_a_server_that_queues_is_not_drowned(tasks: int, wait: float) -> None:
     result = simulate(tasks, SlotServer(queues=True), 20.0, warm_up=5.0)
     assert result.accepted >= 0.97 * 400 * 20
     assert result.wait(0.99) <= wait
+
+
+def test_one_coordinator_uses_up_the_rate_without_refusals() -> None:
+    result = simulate(8, RateServer(200.0), 30.0, leases=Leases([(200.0, 1.0)]))
+    assert result.accepted >= 0.97 * 200 * 30
+    assert result.refused < 0.01 * result.accepted
+    assert min(result.per_task) >= 0.9 * result.accepted / 8
+
+
+def test_tasks_that_need_nothing_leave_the_rate_to_the_others() -> None:
+    result = simulate(8, RateServer(200.0), 20.0, leases=Leases([(200.0, 1.0)]), rows=lambda task, now: task < 2)
+    assert result.accepted >= 0.97 * 200 * 20
+    assert min(result.per_task[:2]) >= 0.9 * result.accepted / 2
+
+
+def test_a_thousand_tasks_share_a_rate_evenly_and_call_seldom() -> None:
+    leases = Leases([(200.0, 1.0)])
+    result = simulate(1000, RateServer(200.0), 60.0, leases=leases, warm_up=5.0)
+    assert result.accepted >= 0.97 * 200 * 60
+    assert min(result.per_task) >= 0.9 * result.accepted / 1000
+    assert result.most_within(1.0) <= 200 + leases.at_large
+    assert len(result.calls_at) / 65.0 <= 1.15 * CALLS
+
+
+def test_a_coordinator_keeps_every_window() -> None:
+    leases = Leases([(20.0, 1.0), (300.0, 60.0)])
+    result = simulate(4, RateServer(1000.0), 120.0, leases=leases)
+    assert result.most_within(60.0) <= 300
+    assert result.most_within(1.0) <= 20 + leases.at_large
+    assert result.accepted >= 0.9 * 600

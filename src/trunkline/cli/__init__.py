@@ -5,6 +5,8 @@
     trunkline describe rest --write           the options of a format; --schema for JSON Schema
     trunkline submit my_project.etl --platform glue --wait
     trunkline runs --platform glue --since 1d
+    trunkline validate pipeline.conf          what is wrong with a pipeline, before Spark starts; --schema for editors
+    trunkline coordinator --rate-limit 200/s  one rate and one login for all tasks of a query
     trunkline new entry glue entry.py         the script that runs any job on Glue
     trunkline log show /lake/responses        what became of each run
     trunkline log compact /lake/responses     merge the small files of runs that are over
@@ -128,6 +130,30 @@ def _parser() -> argparse.ArgumentParser:
     runs.add_argument("--json", action="store_true", help="print each run as a line of JSON")
     _add_options(runs)
     runs.set_defaults(run=_command("jobs", "runs"))
+
+    validate = commands.add_parser("validate", help="check a pipeline file, without Spark")
+    validate.add_argument("file", metavar="FILE", nargs="?", help="a path or URI: .conf (HOCON), .yaml, .yml or .json")
+    validate.add_argument(
+        "--override", metavar="KEY=VALUE", action="append", default=[],
+        help="a value instead of the file's: spark.master=local[2], vars.root=/tmp, steps.load.write.path=/x",
+    )  # fmt: skip
+    validate.add_argument("--schema", action="store_true", help="print JSON Schema for editors instead")
+    validate.set_defaults(run=_command("pipelines", "validate"))
+
+    coordinator = commands.add_parser("coordinator", help="one rate and one login for all tasks of a query")
+    coordinator.add_argument("--rate-limit", metavar="RATE", help="for all tasks together: 200/s, 10/s,5000/h")
+    coordinator.add_argument(
+        "--auth", metavar="NAME=VALUE", action="append", default=[],
+        help="an option auth.* without its prefix: type=oauth2, clientSecret=env:CLIENT_SECRET",
+    )  # fmt: skip
+    coordinator.add_argument("--host", default="127.0.0.1", help="the address to listen on; default: 127.0.0.1")
+    coordinator.add_argument("--port", type=int, default=0, help="default: any that is free")
+    coordinator.add_argument(
+        "--options-file", metavar="PATH",
+        help="write the options there, as JSON only you can read, instead of printing them; a key it holds is kept",
+    )  # fmt: skip
+    coordinator.add_argument("--progress", action="store_true", help="show a progress bar")
+    coordinator.set_defaults(run=_command("coordinator", "serve"))
 
     new = commands.add_parser("new", help="write a file to begin with")
     kinds = new.add_subparsers(title="commands", metavar="COMMAND", required=True)

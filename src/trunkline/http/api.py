@@ -19,7 +19,7 @@ from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner
 from trunkline.http.client import Client
 from trunkline.http.message import Outcome, Request, head_of, without_query
-from trunkline.http.options import AUTH, ENGINE, REQUEST, RULES
+from trunkline.http.options import AUTH, COORDINATOR, ENGINE, REQUEST, RULES
 from trunkline.http.setup import open_client
 from trunkline.options import parse
 
@@ -59,7 +59,7 @@ def call(
         ResponseError: It took it, and its answer is not JSON.
     """
     given = {"url": url, **options} | ({"auth.type": "bearer", "auth.token": token} if token is not None else {})
-    parsed = parse((*REQUEST, *AUTH, *ENGINE), given, format="call", use="write", rules=RULES).resolved()
+    parsed = parse((*REQUEST, *AUTH, *ENGINE, *COORDINATOR), given, format="call", use="write", rules=RULES).resolved()
     auth = Auth.from_options(parsed)
     clean = Cleaner(parsed, auth).clean
     headers = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body is not None else {})

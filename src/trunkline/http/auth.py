@@ -12,15 +12,19 @@ On the wire:
     bearer    Authorization: Bearer 2YotnFZFEjr1                (RFC 6750)
     apiKey    X-Api-Key: 2YotnFZFEjr1                           or ?api_key=2YotnFZFEjr1
     oauth2    Authorization: Bearer ...                         fetched and renewed, see `trunkline.http.tokens`
+
+With `coordinator.url` the coordinator logs in, whatever its way, and tells what requests carry.
 """
 
 from __future__ import annotations
 
 import base64
+import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from trunkline.coordination.link import Link, Place, link_to, place_of
 from trunkline.credentials import Secret
 from trunkline.errors import OptionError
 from trunkline.http.message import header_problem
@@ -43,7 +47,7 @@ class Auth:
     `headers()` costs a function call, for `oauth2` two and a look at the clock.
     """
 
-    __slots__ = ("_headers", "_oauth2", "_query", "_secrets", "_tokens", "kind")
+    __slots__ = ("_headers", "_link", "_oauth2", "_place", "_query", "_secrets", "_tokens", "kind")
 
     def __init__(
         self,
@@ -53,6 +57,7 @@ class Auth:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         oauth2: tuple[Credential, Settings] | None = None,
+        coordinator: Place | None = None,
     ) -> None:
         self.kind = kind
         self._secrets = secrets
@@ -60,6 +65,8 @@ class Auth:
         self._query: Mapping[str, str] = Masked(query or {})
         self._oauth2 = oauth2
         self._tokens = tokens_of(*oauth2) if oauth2 is not None else None
+        self._place = coordinator
+        self._link: Link | None = link_to(coordinator) if coordinator is not None else None
 
     @classmethod
     def from_options(cls, options: Options, settings: Settings | None = None) -> Auth:
@@ -74,7 +81,8 @@ class Auth:
         """
         kind = options["auth.type"]
         if kind == "none":
-            return cls.none()
+            place = place_of(options)
+            return cls.none() if place is None else cls.coordinated(place)
         if kind == "basic":
             return cls.basic(options["auth.username"], options["auth.password"])
         if kind == "bearer":
@@ -152,15 +160,26 @@ class Auth:
         """Tokens from a token endpoint; asked for at the first `headers()`."""
         return cls("oauth2", tuple(credential.secrets), oauth2=(credential, settings))
 
+    @classmethod
+    def coordinated(cls, place: Place) -> Auth:
+        """Whatever the coordinator there logs in with."""
+        return cls("coordinator", (place.token,), coordinator=place)
+
     @property
     def renewable(self) -> bool:
         """Whether a 401 may be cured by a new token."""
-        return self._tokens is not None
+        # What the coordinator logs in with is known once it has answered; it ignores what it cannot renew.
+        return self._tokens is not None or (self._link is not None and self._link.kind != "none")
+
+    def until(self) -> tuple[float | None, float | None]:
+        """When what requests carry is to be renewed, and when it ends, on the monotonic clock; None for never."""
+        renew_at, ends_at = self._tokens.until() if self._tokens is not None else (math.inf, math.inf)
+        return (None if math.isinf(renew_at) else renew_at), (None if math.isinf(ends_at) else ends_at)
 
     @property
     def query(self) -> Mapping[str, str]:
         """Query parameters to add, not encoded."""
-        return self._query
+        return self._query if self._link is None else self._link.query
 
     def headers(self, now_hint: float | None = None) -> Mapping[str, str]:
         """Headers to add to a request: the same object until they change, so what is merged with them can be kept.
@@ -174,6 +193,8 @@ class Auth:
             UnavailableError: It cannot be reached or is not well.
             OptionError: A `tls.*` file cannot be loaded.
         """
+        if self._link is not None:
+            return self._link.headers()
         tokens = self._tokens
         return self._headers if tokens is None else tokens.headers(now_hint)
 
@@ -184,21 +205,26 @@ class Auth:
         """
         if self._tokens is not None:
             self._tokens.expired(headers)
+        if self._link is not None:
+            self._link.expired(headers)
 
     def secrets(self) -> list[str]:
         """Every string to cut out of messages: credentials, HTTP Basic's Base64, current and past tokens."""
         fetched = self._tokens.secrets() if self._tokens is not None else []
+        if self._link is not None:
+            fetched = self._link.secrets()
         return [secret.reveal() for secret in (*self._secrets, *fetched)]
 
     def __repr__(self) -> str:
         return f"<Auth {self.kind}>"
 
     def __getstate__(self) -> tuple[Any, ...]:
-        return (self.kind, self._secrets, self._headers, self._query, self._oauth2)
+        return (self.kind, self._secrets, self._headers, self._query, self._oauth2, self._place)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.kind, self._secrets, self._headers, self._query, self._oauth2 = state
+        self.kind, self._secrets, self._headers, self._query, self._oauth2, self._place = state
         self._tokens = tokens_of(*self._oauth2) if self._oauth2 is not None else None
+        self._link = link_to(self._place) if self._place is not None else None
 
 
 def _check_visible(option: str, value: Secret, cure: str) -> None:

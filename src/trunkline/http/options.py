@@ -27,6 +27,7 @@ _CREDENTIAL_HEADER = re.compile(
 _CREDENTIAL_PARAM = re.compile(
     r"(x-)?api[-_]?key|access[-_]?token|auth[-_]?token|client[-_]?secret|password|passwd|secret", re.IGNORECASE
 )
+_FINGERPRINT = re.compile(r"[0-9a-fA-F]{64}")
 # The client computes these from the request itself; a second opinion breaks the message.
 _OWN_HEADERS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "te", "trailer", "upgrade", "expect"}
@@ -166,7 +167,7 @@ ENGINE = (
     ),
     Option(
         "delivery", CHOICE, "`atMostOnce` never repeats a request that the server may have acted on.", "atLeastOnce",
-        choices=("atLeastOnce", "atMostOnce"), group="Retry", applies=("write",),
+        choices=("atLeastOnce", "atMostOnce"), group="Retry", applies=("write", "request"),
         known_as=("deliveryGuarantee", "semantics", "guarantee"),
     ),
     Option(
@@ -180,7 +181,7 @@ ENGINE = (
     ),
     Option(
         "allowedHosts", HOSTS, "Other hosts to which links and redirects are followed with credentials.",
-        example="cdn.example.com,10.0.0.7:8443", group="Answers", applies=READS,
+        example="cdn.example.com,10.0.0.7:8443", group="Answers", applies=(*READS, "request"),
     ),
     Option(
         "crossOrigin", CHOICE, "A link to any other host: an error, or followed without credentials.", "error",
@@ -222,8 +223,25 @@ ENGINE = (
         known_as=("proxy", "httpProxy", "httpsProxy", "proxy.host"),
     ),
     Option(
-        "transport", CHOICE, "What moves the bytes.", "auto", choices=("auto", "aiohttp"), group="Connection",
+        "transport", CHOICE, "What moves the bytes; auto is libcurl where `trunkline[fast]` is installed.", "auto",
+        choices=("auto", "libcurl", "aiohttp"), group="Connection",
         known_as=("httpClient", "client", "engine"),
+    ),
+)  # fmt: skip
+
+COORDINATOR = (
+    Option(
+        "coordinator.url", URL, "The coordinator of the query. All three come from `c.options`.",
+        example="https://10.0.0.5:7077", group="Coordinator", known_as=("coordinator",),
+    ),
+    Option(
+        "coordinator.token", CREDENTIAL, "Its key.", example="env:COORDINATOR_TOKEN", group="Coordinator",
+        known_as=("coordinator.key",),
+    ),
+    Option(
+        "coordinator.fingerprint", TEXT, "SHA-256 of its certificate, hexadecimal.",
+        example="9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08", group="Coordinator",
+        known_as=("coordinator.certificate",),
     ),
 )  # fmt: skip
 
@@ -340,6 +358,23 @@ def rate_rule(options: Options) -> Iterator[str]:
         yield "rateLimitTasks does nothing without rateLimit"
 
 
+def coordinator_rule(options: Options) -> Iterator[str]:
+    """A coordinator is known by address, key and certificate, and keeps the rate by itself."""
+    names = [option.name for option in COORDINATOR]
+    given = [name for name in names if options.given(name)]
+    if not given:
+        return
+    if len(given) < len(names):
+        yield f"{' and '.join(name for name in names if name not in given)} is missing: give all of c.options"
+    if options["coordinator.url"] and not options["coordinator.url"].startswith("https://"):
+        yield "coordinator.url must begin with https://"
+    fingerprint = options["coordinator.fingerprint"]
+    if fingerprint and not _FINGERPRINT.fullmatch(fingerprint):
+        yield "coordinator.fingerprint is no SHA-256: 64 hexadecimal digits"
+    if options.given("rateLimitTasks"):
+        yield "rateLimitTasks does nothing with a coordinator: it sees the tasks"
+
+
 def tls_rule(options: Options) -> Iterator[str]:
     """Certificates come with what they need and are not switched off beside."""
     if options.given("tls.keyFile") and not options.given("tls.cert"):
@@ -362,4 +397,5 @@ RULES = (
     codes_rule,
     rate_rule,
     tls_rule,
+    coordinator_rule,
 )

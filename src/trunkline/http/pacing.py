@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from random import Random
+from typing import Protocol
 
 # botocore's retry quota: a bucket of 500, 14 for a retry (5 after throttling), 1 back for a success.
 _BUDGET, _RETRY_COST, _THROTTLE_COST = 500, 14, 5
@@ -26,6 +27,16 @@ _SLOTS = 60
 _ROUNDING = 1e-6
 
 
+class Rate(Protocol):
+    """What a schedule keeps to."""
+
+    def ready_at(self, now: float, weight: int = 1) -> float:
+        """When `weight` permits can be had: `now` or later."""
+
+    def take(self, now: float, weight: int = 1) -> None:
+        """Use them."""
+
+
 class RateLimit:
     """Never more than `count` permits in any `seconds`, for several windows at once.
 
@@ -39,33 +50,60 @@ class RateLimit:
     def __init__(self, windows: Sequence[tuple[float, float]], share: float = 1.0) -> None:
         shortest, *longer = sorted(windows, key=lambda window: window[1])
         count, seconds = shortest[0] * share, shortest[1]
-        self._capacity = max(1.0, count * _BURST)
+        self._burst = self._capacity = max(1.0, count * _BURST)
         # A full bucket at the window's begin plus what flows in meanwhile, its end excluded, is `count`.
-        self._per_second = (count - self._capacity + 1.0) / seconds if count > 1 else count / seconds
+        self.per_second = (count - self._burst + 1.0) / seconds if count > 1 else count / seconds
         self._tokens = 1.0
         self._at: float | None = None
         self._longer = [_Window(count * share, seconds) for count, seconds in longer]
 
     def ready_at(self, now: float, weight: int = 1) -> float:
         """When `weight` permits can be had: `now` or later. Changes nothing, so any future time may be asked about."""
-        since = now if self._at is None else self._at
-        tokens = min(self._capacity, self._tokens + (now - since) * self._per_second)
+        tokens = self._tokens_at(now)
         need = min(float(weight), self._capacity)
         ready = now
         if tokens < need - _ROUNDING:
             # Before the first send the bucket fills for nobody: the first request goes out, and is paid for later.
-            ready = now if self._at is None else now + (need - tokens) / self._per_second
+            ready = now if self._at is None else now + (need - tokens) / self.per_second
         for window in self._longer:
             ready = max(ready, window.ready_at(now, weight))
         return ready
 
-    def take(self, now: float, weight: int = 1) -> None:
+    def take(self, now: float, weight: float = 1) -> None:
         """Use `weight` permits; a weight above the burst puts the bucket in debt, which later sends pay off."""
-        since = now if self._at is None else self._at
-        self._tokens = min(self._capacity, self._tokens + (now - since) * self._per_second) - weight
+        self._tokens = self._tokens_at(now) - weight
         self._at = now
         for window in self._longer:
             window.take(now, weight)
+
+    def available(self, now: float) -> int:
+        """How many permits can be had at once."""
+        room = min([self._tokens_at(now), *(window.room(now) for window in self._longer)])
+        return max(0, math.floor(room + _ROUNDING))
+
+    def give_back(self, now: float, permits: float) -> None:
+        """Take in permits that nobody used; what the bucket cannot hold is lost."""
+        self._tokens = min(self._capacity, self._tokens_at(now) + permits)
+        self._at = now
+        for window in self._longer:
+            window.give_back(permits)
+
+    def gather(self, permits: float) -> None:
+        """Let so many permits gather beyond the burst, for those who fetch several at a time."""
+        self._capacity = self._burst + permits
+
+    def spent(self, now: float) -> list[float]:
+        """What is used up of each window but the shortest, in the order of their length."""
+        return [window.spent(now) for window in self._longer]
+
+    def spend(self, now: float, spent: Sequence[float]) -> None:
+        """Begin with windows that are used up so far already."""
+        for window, used in zip(self._longer, spent, strict=False):
+            window.take(now, max(0.0, used - window.spent(now)))
+
+    def _tokens_at(self, now: float) -> float:
+        since = now if self._at is None else self._at
+        return min(self._capacity, self._tokens + (now - since) * self.per_second)
 
 
 class _Window:
@@ -89,15 +127,36 @@ class _Window:
             ready = max(ready, (slot + _SLOTS + 1) * self._slot)
         return ready
 
-    def take(self, now: float, weight: int) -> None:
-        while self._used and (self._used[0][0] + _SLOTS + 1) * self._slot <= now:
-            self._total -= self._used.popleft()[1]
+    def room(self, now: float) -> float:
+        self._forget(now)
+        return self._most - self._total
+
+    def spent(self, now: float) -> float:
+        self._forget(now)
+        return self._total
+
+    def give_back(self, permits: float) -> None:
+        while self._used and permits > 0.0:
+            slot = self._used[-1]
+            taken = min(slot[1], permits)
+            slot[1] -= taken
+            permits -= taken
+            self._total -= taken
+            if slot[1] <= 0.0:
+                self._used.pop()
+
+    def take(self, now: float, weight: float) -> None:
+        self._forget(now)
         slot = math.floor(now / self._slot)
         if self._used and self._used[-1][0] == slot:
             self._used[-1][1] += weight
         else:
             self._used.append([slot, weight])
         self._total += weight
+
+    def _forget(self, now: float) -> None:
+        while self._used and (self._used[0][0] + _SLOTS + 1) * self._slot <= now:
+            self._total -= self._used.popleft()[1]
 
 
 class RetryBudget:

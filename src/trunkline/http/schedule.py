@@ -19,7 +19,7 @@ from random import Random
 
 from trunkline.http.concurrency import MAX_CONCURRENCY, Concurrency
 from trunkline.http.message import Exchange, Fault, Outcome, Request
-from trunkline.http.pacing import Gate, RateLimit, RetryBudget, backoff, wait_at_least
+from trunkline.http.pacing import Gate, Rate, RetryBudget, backoff, wait_at_least
 from trunkline.http.verdict import Verdict
 
 # An origin that has never answered well gets this long, not the whole deadline: it is more often a wrong address
@@ -61,7 +61,7 @@ class Schedule:
         self,
         concurrency: Concurrency,
         *,
-        rate: RateLimit | None = None,
+        rate: Rate | None = None,
         max_attempts: int = 5,
         max_delay: float = 30.0,
         deadline: float = 600.0,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trunkline import __version__
+from trunkline.coordination.link import Link, link_to, place_of
 from trunkline.errors import OptionError
 from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner
@@ -20,9 +21,9 @@ from trunkline.http.client import Client
 from trunkline.http.concurrency import Concurrency
 from trunkline.http.message import origin
 from trunkline.http.oauth2 import Masked
-from trunkline.http.pacing import RateLimit
+from trunkline.http.pacing import Rate, RateLimit
 from trunkline.http.schedule import Schedule
-from trunkline.http.transport import Settings, open_transport
+from trunkline.http.transport import Settings, check_choice, open_transport
 from trunkline.http.verdict import Rules
 from trunkline.options import Options
 
@@ -59,7 +60,7 @@ def rules_of(options: Options, *, renewable: bool, reading: bool = False) -> Rul
     )
 
 
-def schedule_of(options: Options, rate: RateLimit | None) -> Schedule:
+def schedule_of(options: Options, rate: Rate | None) -> Schedule:
     """One task's plan by the options, with its share of the rate."""
     concurrency = options["concurrency"]
     return Schedule(
@@ -104,7 +105,13 @@ def open_client(
     )
 
 
-def _rate_of(options: Options, tasks: int, *, counted_on: bool) -> RateLimit | None:
+def link_of(options: Options) -> Link | None:
+    """The link to the coordinator that the options name, None where they name none."""
+    place = place_of(options)
+    return None if place is None else link_to(place)
+
+
+def _rate_of(options: Options, tasks: int, *, counted_on: bool) -> Rate | None:
     """A task's share of the rate.
 
     Args:
@@ -113,6 +120,11 @@ def _rate_of(options: Options, tasks: int, *, counted_on: bool) -> RateLimit | N
         counted_on: Take the one that this process has counted by so far: a stream opens a client for each poll.
     """
     windows = options["rateLimit"]
+    link = link_of(options)
+    if link is not None:
+        # A rate of the options is one of the query too: a bucket of its own, for all tasks that name the same.
+        name = f"{origin(options['url'])} {windows}" if windows else ""
+        return link.rate(windows, name=name, deadline=options["deadline"])
     if not windows:
         return None
     tasks = options["rateLimitTasks"] or tasks
@@ -124,8 +136,19 @@ def check_files_and_doors(options: Options) -> None:
     """Load what workers will load, so that what cannot be loaded fails once, on the driver.
 
     Raises:
-        OptionError: A door or a certificate cannot be loaded.
+        OptionError: A door or a certificate cannot be loaded; the coordinator cannot be reached, or logs in where the
+            options do too.
+        MissingExtraError: The transport asked for cannot be had.
     """
+    link = link_of(options)
+    if link is not None:
+        keeps = link.check()
+        if keeps != "none" and options["auth.type"] != "none":
+            raise OptionError(
+                f"{options.format}: auth.* is given, and the coordinator logs in too (auth.type={keeps}): "
+                "leave auth.* out"
+            )
+    check_choice(options["transport"])
     for door in ("prepare", "judge"):
         load_door(options, door)
     if options["tls.ca"] or options["tls.cert"]:

@@ -114,6 +114,11 @@ class Tokens:
             if headers is self._held.headers:
                 self._held = _NOTHING
 
+    def until(self) -> tuple[float, float]:
+        """When the current token is to be renewed, and when it ends, on the monotonic clock."""
+        held = self._held
+        return held.renew_at, held.ends_at
+
     def secrets(self) -> list[Secret]:
         """The current token and those before it, for redaction."""
         with self._swap:

@@ -78,12 +78,12 @@ class WebhookNotification:
         options: Mapping[str, Any] | None = None,
         body: Callable[[str, Message], Any] | None = None,
     ) -> None:
-        from trunkline.http.options import AUTH, ENGINE, REQUEST, RULES
+        from trunkline.http.options import AUTH, COORDINATOR, ENGINE, REQUEST, RULES
         from trunkline.options import parse
 
         self._url = resolve(url, "url")
         given = {**_PATIENCE, **(options or {}), "url": self._url.reveal()}
-        table = (*REQUEST, *AUTH, *ENGINE)
+        table = (*REQUEST, *AUTH, *ENGINE, *COORDINATOR)
         self._options = parse(table, given, format="webhook", use="write", rules=RULES).resolved()
         self._body = body or (lambda subject, message: {"subject": subject, "message": message})
 

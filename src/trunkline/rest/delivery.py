@@ -11,19 +11,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import pyarrow as pa
 
+from trunkline.coordination.task import TaskProgress
 from trunkline.errors import AuthError, ResponseLogError, UnavailableError
 from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner
 from trunkline.http.client import Client
 from trunkline.http.message import Fault, Outcome, Request, head_of, origin
 from trunkline.http.prefetch import Prefetched
-from trunkline.http.setup import open_client, rules_of
+from trunkline.http.setup import link_of, open_client, rules_of
 from trunkline.http.verdict import refusal_kind
 from trunkline.options import Options
 from trunkline.responses import Location, ResponseLog, Task, locate
@@ -89,7 +90,9 @@ class Delivery:
             flush = options["log.flush"]
             log = ResponseLog(location, task, flush_seconds=flush.seconds, flush_rows=flush.rows)
             self._journal = Journal(log, task, options, cleaner)
-        self._flag = StopFlag(plan.nonce, location)
+        link = link_of(options)
+        self._flag = StopFlag(plan.nonce, location, link)
+        self._progress = TaskProgress(link, f"{plan.nonce}/{task.batch}/{task.partition}/{task.attempt_id}")
         self._keyed = options["idempotency.header"] is not None
         self._identities = Identities(
             plan.builder,
@@ -120,8 +123,12 @@ class Delivery:
             for outcome in self._client.send(self._requests(source)):
                 if outcome is not None:
                     self._guarded(self._settle, outcome)
-                elif self._journal is not None:
-                    self._guarded(self._journal.log.tick)
+                    if self._progress.active and outcome.exchange is not None:
+                        self._progress.seen(outcome.exchange.elapsed)
+                else:
+                    if self._journal is not None:
+                        self._guarded(self._journal.log.tick)
+                    self._tell_progress()
                 self._heed_siblings()
                 if source.error is not None:
                     # Spark has given this task up and may have begun the next attempt, which sends the rest.
@@ -137,9 +144,7 @@ class Delivery:
             if self._journal is not None:
                 self._guarded(self._journal.log.flush)
             self._client.close()
-            self._counts.requests = self._client.requests
-            self._counts.retries = self._client.schedule.retries
-            self._counts.bytes_sent = self._client.sent_bytes
+            self._tell_progress(done=True)
             self._report.complete = self._client.stopped is None
             self._report.seconds = time.monotonic() - began
         return self._report
@@ -338,6 +343,13 @@ class Delivery:
             counts = self._counts
             counts.rows += sum(len(batch) for batch in source.drain(_DRAIN_SECONDS))
             counts.unsent = counts.rows - counts.accepted - counts.refused - counts.skipped - counts.superseded
+
+    def _tell_progress(self, *, done: bool = False) -> None:
+        self._counts.requests = self._client.requests
+        self._counts.retries = self._client.schedule.retries
+        self._counts.bytes_sent = self._client.sent_bytes
+        if self._progress.active:
+            self._progress.tell(asdict(self._counts), done=done)
 
     def _remember(self, log: ResponseLog) -> None:
         """Leave out what earlier attempts settled: accepted, and with atMostOnce also what they may have sent."""

@@ -10,13 +10,16 @@ columns. Memory is bounded by three pages: one that arrives, one that waits, one
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from trunkline.coordination.task import TaskProgress
 from trunkline.errors import RejectedError, ResponseError, UnavailableError
+from trunkline.http.setup import link_of
 from trunkline.options import Options
 from trunkline.rest.bounds import Bound
 from trunkline.rest.page_request import PageRequests
@@ -132,6 +135,7 @@ def read_slices(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterat
     most = plan.options["maxRows"]
     decoder = PageDecoder(plan)
     connection = Connection(plan.options, tasks)
+    progress = TaskProgress(link_of(plan.options), f"read/{uuid.uuid4().hex}")
     rows = 0
     try:
         for part, page in read_ahead(connection, _pages(plan.options, connection, slices, decoder), ahead=most is None):
@@ -139,11 +143,15 @@ def read_slices(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterat
             if most is not None:
                 batch = batch.slice(0, most - rows)
             rows += batch.num_rows
+            if progress.active:
+                progress.tell({"rows": rows, "accepted": rows, "requests": connection.requests})
             if batch.num_rows:
                 yield batch
             if rows == most:
                 return
     finally:
+        if progress.active:
+            progress.tell({"rows": rows, "accepted": rows, "requests": connection.requests}, done=True)
         if decoder.malformed:
             fate = "left out" if plan.options["mode"] == "DROPMALFORMED" else "kept as text"
             log.warning("records that did not fit the schema and were %s: %d", fate, decoder.malformed)

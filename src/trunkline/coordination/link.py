@@ -1,0 +1,448 @@
+"""A worker's side of the coordinator: one link per process, with a thread of its own.
+
+    link = link_to(Place("https://10.0.0.5:41873", Secret("..."), "ab12..."))
+    rate = link.rate(None, name="", deadline=600.0)   # for a Schedule
+    link.headers()                                    # what requests carry
+    link.stop(nonce); link.stopped(nonce)
+    link.report("write/0/17", counts, latencies)
+
+The thread calls the coordinator while some task needs it, and ends when none has for a while. Tasks never wait for it:
+they see what it was told last.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import urllib3
+
+from trunkline.coordination.leases import SHORTEST, Lease, LeasedRate
+from trunkline.credentials import Secret
+from trunkline.errors import AuthError, OptionError, UnavailableError
+from trunkline.http.oauth2 import Masked
+
+if TYPE_CHECKING:
+    from trunkline.options import Options
+
+Windows = Sequence[tuple[float, float]]
+
+# What tasks did is told, and what siblings did is heard, so often at least.
+_TELL_EVERY = 1.0
+# A call that takes longer is lost; the next one says the same again.
+_PATIENCE = urllib3.Timeout(connect=3.0, read=5.0)
+# Without an answer for so long the coordinator counts as lost; a call that failed is repeated meanwhile.
+_LOST_AFTER, _AGAIN = 1.0, 0.2
+# Between two calls of a lost coordinator.
+_LOST_EVERY = 1.0
+# A link that no task has used for so long gives back what it has, and its thread ends.
+_UNUSED = 3.0
+# How long the end of a task waits for its last report to be taken in.
+_LAST_WORD = 1.0
+# A login that ended between a look at it and its use is used: a server that refuses it asks for another.
+_GRACE = 0.5
+# Tokens that are remembered for redaction.
+_PAST = 20
+_FORBIDDEN = 401
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the coordinator is. Prints without its key.
+
+    Attributes:
+        url: Its address.
+        token: The key that it wants to see.
+        fingerprint: SHA-256 of its certificate, hexadecimal.
+    """
+
+    url: str
+    token: Secret
+    fingerprint: str
+
+
+@dataclass
+class _Told:
+    """The totals of one attempt at a task, as it told them last."""
+
+    counts: Mapping[str, int]
+    latencies: Mapping[int, int]
+    done: bool = False
+    sent: bool = False
+
+
+@dataclass(frozen=True)
+class _Login:
+    number: int = 0
+    headers: Mapping[str, str] | None = None
+    query: Mapping[str, str] | None = None
+    ends_at: float = math.inf
+    renews_at: float = math.inf
+
+
+class Link:
+    """All that the tasks of a process know of one coordinator. Get it from `link_to`."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        parts = urlsplit(place.url)
+        self._pool = urllib3.HTTPSConnectionPool(
+            parts.hostname or "",
+            parts.port,
+            maxsize=1,
+            timeout=_PATIENCE,
+            retries=False,
+            cert_reqs="CERT_NONE",
+            # The one certificate, checked before anything is sent.
+            assert_fingerprint=place.fingerprint,
+        )
+        self._name = f"{os.getpid()}-{uuid.uuid4().hex}"
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._rates: dict[str, tuple[Windows | None, LeasedRate]] = {}
+        self._windows: dict[str, Windows] = {}
+        self._login = _Login()
+        self._nothing: Mapping[str, str] = Masked({})
+        self._past: deque[Secret] = deque(maxlen=_PAST)
+        self._refused: int | None = None
+        self._stop: set[str] = set()
+        self._watched: dict[str, bool] = {}
+        self._tasks: dict[str, _Told] = {}
+        self._used_at = -math.inf
+        self._called_at = -math.inf
+        self._answered_at = -math.inf
+        self._failed_since: float | None = None
+        self._urgent = False
+        self._lost = self._warned = False
+        self._deadline = 600.0
+        self._share = 0.0
+        self._failure: tuple[str, str] | None = None
+        self.kind: str | None = None
+
+    def rate(self, windows: Windows | None, *, name: str, deadline: float) -> LeasedRate:
+        """What a schedule keeps to: the coordinator's own rate, or a rate of the options, which it keeps too.
+
+        Args:
+            windows: Of the options; None for the coordinator's.
+            name: Of the bucket: what shares it has the same.
+            deadline: How long to wait for a coordinator, or a token, that is not there.
+        """
+        with self._condition:
+            self._deadline = deadline
+            if name not in self._rates:
+                self._rates[name] = (windows, LeasedRate(self._use))
+            rate = self._rates[name][1]
+            rate.give_up_at = math.inf
+            rate.usable_until = self._usable_until()
+        self._use()
+        return rate
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """Query parameters that log in, not encoded."""
+        return self._login.query or self._nothing
+
+    def headers(self) -> Mapping[str, str]:
+        """Headers that log in: the same object until they change.
+
+        Raises:
+            AuthError: The coordinator's credential was refused.
+            UnavailableError: The coordinator, or its token endpoint, was not there until the deadline.
+        """
+        now = time.monotonic()
+        self._use()
+        login = self._login
+        if login.headers is not None and now < login.ends_at + _GRACE:
+            return login.headers
+        if self.kind == "none":
+            return self._nothing
+        # A task is not let so far without a login before the deadline, but for one that ended a moment ago.
+        with self._condition:
+            give_up_at = min((rate.give_up_at for _, rate in self._rates.values()), default=math.inf)
+            patience = max(0.0, min(give_up_at, now + self._deadline) - now)
+            self._condition.wait_for(lambda: not self._without_login(time.monotonic()) or self._hopeless(), patience)
+            if self._login.headers is not None and not self._without_login(time.monotonic()):
+                return self._login.headers
+            if self.kind == "none":
+                return self._nothing
+        failure = self._failure
+        if failure is not None:
+            raise (AuthError if failure[0] == "AuthError" else UnavailableError)(failure[1])
+        waited = now - (self._failed_since if self._failed_since is not None else now)
+        what = "gave no access token" if self.kind is None else "has gone, and the access token has ended"
+        raise UnavailableError(
+            f"the coordinator {self._place.url} {what} (no answer for {waited:.0f} s): start it again at the same "
+            "address and with the same token, or run the query with a new one"
+        )
+
+    def expired(self, headers: Mapping[str, str]) -> None:
+        """A request sent with these was answered 401."""
+        with self._condition:
+            login = self._login
+            if login.headers is headers:
+                self._refused = login.number
+                self._login = _Login(login.number)
+                self._block(time.monotonic())
+                self._hurry()
+
+    def secrets(self) -> list[Secret]:
+        """What must not be shown: the tokens so far."""
+        return list(self._past)
+
+    def stop(self, nonce: str) -> None:
+        """Stop every task of a write, wherever it is."""
+        with self._condition:
+            self._use()
+            self._stop.add(nonce)
+            self._watched[nonce] = True
+            self._hurry()
+
+    def stopped(self, nonce: str) -> bool:
+        """Whether some task has stopped the write."""
+        if self._thread is None:
+            self._use()
+        known = self._watched.get(nonce)
+        if known is None:
+            with self._condition:
+                self._watched[nonce] = False
+        return bool(known)
+
+    def forget(self, nonce: str) -> None:
+        """The write is over."""
+        with self._condition:
+            self._watched.pop(nonce, None)
+
+    def report(self, task: str, counts: Mapping[str, int], latencies: Mapping[int, int], *, done: bool = False) -> None:
+        """Tell the totals of an attempt; at its end wait a moment until they are taken in."""
+        told = _Told(dict(counts), dict(latencies), done)
+        with self._condition:
+            self._use()
+            self._tasks[task] = told
+            if done and not self._lost:
+                self._hurry()
+                self._condition.wait_for(lambda: told.sent or self._lost, _LAST_WORD)
+
+    def check(self) -> str:
+        """Call once, now: what would fail in every task fails here. Gives the coordinator's `auth.type`.
+
+        Raises:
+            OptionError: It does not answer, or another does.
+        """
+        problem = self._call(time.monotonic())
+        if problem is not None:
+            raise OptionError(f"the coordinator cannot be used: {problem}")
+        return self.kind or "none"
+
+    def __repr__(self) -> str:
+        return f"<Link to {self._place.url}>"
+
+    def _use(self) -> None:
+        self._used_at = time.monotonic()
+        if self._thread is None:
+            with self._condition:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="trunkline-link", daemon=True)
+                    self._thread.start()
+
+    def _hurry(self) -> None:
+        self._urgent = True
+        self._condition.notify_all()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                now = time.monotonic()
+                for _, rate in self._rates.values():
+                    self._used_at = max(self._used_at, min(now, rate.touched_at))
+                if now > self._used_at + _UNUSED and not self._urgent:
+                    self._thread = None
+                    break
+                wait = 0.0 if self._urgent else self._due(now) - now
+                if wait > 0.0:
+                    # A rate may run out before: look again.
+                    self._condition.wait(min(wait, SHORTEST / 4))
+                    continue
+                self._urgent = False
+            problem = self._call(time.monotonic())
+            with self._condition:
+                self._note(problem, time.monotonic())
+                self._condition.notify_all()
+        self._leave()
+
+    def _due(self, now: float) -> float:
+        if self._failed_since is not None:
+            return self._called_at + (_LOST_EVERY if self._lost else _AGAIN)
+        due = self._called_at + _TELL_EVERY
+        if self._without_login(now):
+            due = self._called_at + SHORTEST
+        elif self._login.renews_at < due:
+            due = max(self._called_at + SHORTEST, self._login.renews_at)
+        for _, rate in self._rates.values():
+            if now < rate.touched_at + _UNUSED:
+                due = min(due, rate.ask_at())
+        return due
+
+    def _call(self, now: float, *, bye: bool = False) -> str | None:
+        """One call; what went wrong, or None."""
+        with self._condition:
+            self._called_at = now
+            asked = {
+                name: (windows, rate, rate.leave() if bye else rate.ask(now))
+                for name, (windows, rate) in self._rates.items()
+            }
+            tasks = {name: told for name, told in self._tasks.items() if not told.sent}
+            stop, refused = set(self._stop), self._refused
+            call = {
+                "worker": self._name,
+                "rates": {
+                    name: {**asdict(ask), "windows": list(windows) if windows else None}
+                    for name, (windows, _, ask) in asked.items()
+                },
+                "tasks": {
+                    name: {"counts": told.counts, "latencies": told.latencies, "done": told.done}
+                    for name, told in tasks.items()
+                },
+                "stop": list(stop),
+                "watch": [nonce for nonce, seen in self._watched.items() if not seen],
+                "token": self._login.number,
+                "refused": refused,
+                "bye": bye,
+            }
+        try:
+            answer = self._exchange(call)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            return f"{self._place.url} does not answer ({_words(error)})"
+        if isinstance(answer, str):
+            return answer
+        with self._condition:
+            now = time.monotonic()
+            for told in tasks.values():
+                told.sent = True
+            for name in [name for name, told in self._tasks.items() if told.sent and told.done]:
+                del self._tasks[name]
+            self._stop -= stop
+            self._refused = None if self._refused == refused else self._refused
+            self.kind = answer["kind"]
+            for nonce in answer["stopped"]:
+                self._watched[nonce] = True
+            self._failure = tuple(answer["failure"]) if answer["failure"] else None
+            if answer["token"] is not None:
+                self._take_token(answer["token"], now)
+            for name, (_, rate, _) in asked.items():
+                told_rate = answer["rates"][name]
+                lease = Lease(**{**told_rate["lease"], "spent": tuple(told_rate["lease"]["spent"])})
+                if told_rate["windows"] is None:
+                    rate.unlimited(lease)
+                elif not bye:
+                    self._windows[name] = [(permits, seconds) for permits, seconds in told_rate["windows"]]
+                    rate.granted(lease, now)
+            self._answered_at = now
+        return None
+
+    def _exchange(self, call: Mapping[str, Any]) -> Any:
+        headers = Masked({"Authorization": f"Bearer {self._place.token.reveal()}", "Content-Type": "application/json"})
+        response = self._pool.request("POST", "/v1/sync", body=json.dumps(call).encode(), headers=headers)
+        if response.status == _FORBIDDEN:
+            return f"{self._place.url} refuses coordinator.token"
+        if response.status != 200:
+            return f"{self._place.url} answers {response.status}: is it of the same version?"
+        return Masked(json.loads(response.data))
+
+    def _take_token(self, told: Mapping[str, Any], now: float) -> None:
+        headers = Masked(told["headers"])
+        for value in (*headers.values(), *told["query"].values()):
+            self._past.append(Secret(value.removeprefix("Bearer ")))
+        ends = math.inf if told["ends_in"] is None else now + told["ends_in"]
+        renews = math.inf if told["renews_in"] is None else now + told["renews_in"]
+        self._login = _Login(told["number"], headers, Masked(told["query"]), ends, renews)
+
+    def _note(self, problem: str | None, now: float) -> None:
+        """Keep what a call came to; go on without the coordinator, and say so, where there is none."""
+        if problem is None:
+            if self._lost:
+                log.warning("the coordinator %s is back", self._place.url)
+            self._failed_since, self._lost = None, False
+        elif self._failed_since is None:
+            self._failed_since = now
+        if self._failed_since is not None and not self._lost and now >= self._failed_since + _LOST_AFTER:
+            self._lost = True
+            shares = [rate.lost(self._windows.get(name, ()), now) for name, (_, rate) in self._rates.items()]
+            self._share = max(shares, default=0.0)
+        if self._lost and not self._warned and now < self._used_at + _LOST_AFTER:
+            self._warned = True
+            log.warning(
+                "%s: going on with the last access token and %s, and trying again every second",
+                problem,
+                f"{self._share:.0%} of the rate" if self._share else "no request, because no rate was told",
+            )
+        self._block(now)
+
+    def _without_login(self, now: float) -> bool:
+        return now >= self._usable_until()
+
+    def _hopeless(self) -> bool:
+        return self._failure is not None and self._failure[0] == "AuthError"
+
+    def _usable_until(self) -> float:
+        if self.kind == "none":
+            return math.inf
+        return -math.inf if self._login.headers is None else self._login.ends_at
+
+    def _block(self, now: float) -> None:
+        """Hold the tasks while there is no login; at the deadline, or when there can be none, let them find out."""
+        blocked = self._without_login(now)
+        for _, rate in self._rates.values():
+            if not (blocked or (self._lost and not rate.can_go_on)):
+                rate.give_up_at = math.inf
+            elif math.isinf(rate.give_up_at):
+                rate.give_up_at = now + self._deadline
+            if blocked and self._hopeless():
+                rate.give_up_at = now
+            rate.usable_until = self._usable_until()
+
+    def _leave(self) -> None:
+        if self._failed_since is None and not self._lost:
+            self._call(time.monotonic(), bye=True)
+        self._pool.close()
+
+
+def place_of(options: Options) -> Place | None:
+    """Where the options say that the coordinator is, None where they name none."""
+    url = options.get("coordinator.url")
+    if not url:
+        return None
+    return Place(url.rstrip("/"), options["coordinator.token"], options["coordinator.fingerprint"])
+
+
+def link_to(place: Place) -> Link:
+    """The link of this process to a coordinator: the same object for the same place."""
+    key = (os.getpid(), place)
+    with _LOCK:
+        link = _LINKS.get(key)
+        if link is None:
+            link = _LINKS[key] = Link(place)
+        return link
+
+
+def _words(error: Exception) -> str:
+    """What is told of a failed call: the kind of error is enough, and holds no secret."""
+    reason = getattr(error, "reason", None)
+    text = str(reason or error)
+    if "Fingerprints did not match" in text:
+        return "another certificate than coordinator.fingerprint"
+    return type(reason or error).__name__
+
+
+_LINKS: dict[tuple[int, Place], Link] = {}
+_LOCK = threading.Lock()
+log = logging.getLogger("trunkline.coordinator")

@@ -1,0 +1,267 @@
+"""A real coordinator and real clients: what they send, by the server's ledger."""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import requests
+import urllib3
+from pyspark.sql.types import LongType, StructType
+
+import trunkline
+from trunkline.coordination import link as links
+from trunkline.coordination.coordinator import Coordinator
+from trunkline.coordination.link import Link, place_of
+from trunkline.errors import AuthError, OptionError
+from trunkline.responses import Task
+from trunkline.rest.delivery import Delivery
+from trunkline.rest.options import write_options
+from trunkline.rest.report import Report, conclude
+from trunkline.rest.writer import RestBatchWriter
+from trunkline.testing import FaultServer
+
+SCHEMA = StructType().add("id", LongType())
+CREATED = [{"status": 201}]
+
+
+@pytest.fixture(autouse=True)
+def own_links() -> Iterator[None]:
+    """Each test is a process of its own to the coordinator."""
+    links._LINKS.clear()
+    yield
+    links._LINKS.clear()
+
+
+def oauth(server: FaultServer, **more: object) -> dict[str, Any]:
+    return {
+        "type": "oauth2", "tokenUrl": server.url_for("/token"), "clientId": "loader",
+        "clientSecret": "s3cret-of-client", **more,
+    }  # fmt: skip
+
+
+def writer_to(server: FaultServer, c: Coordinator, **options: object) -> RestBatchWriter:
+    given = {name.replace("__", "."): str(value) for name, value in options.items()}
+    return RestBatchWriter({"url": server.url_for("/rows"), **c.options, **given}, SCHEMA)
+
+
+def deliver(writer: RestBatchWriter, rows: range, partition: int) -> Report:
+    """One task, as a process of its own would do it: with its own link."""
+    task = Task(writer._plan.run_id, None, partition, partition)
+    batches = [
+        pa.record_batch({"id": pa.array(list(rows)[at : at + 20], pa.int64())}) for at in range(0, len(rows), 20)
+    ]
+    return Delivery(writer._plan, task, writer._plan.run_id).run(iter(batches))
+
+
+def deliver_all(writer: RestBatchWriter, tasks: int, rows: int) -> list[Report]:
+    with ThreadPoolExecutor(tasks) as pool:
+        parts = [range(rows * task, rows * (task + 1)) for task in range(tasks)]
+        return list(pool.map(lambda one: deliver(writer, one[1], one[0]), enumerate(parts)))
+
+
+def test_tasks_share_one_token_that_only_the_coordinator_fetches(fault_server: FaultServer) -> None:
+    fault_server.oauth("/token", clients={"loader": "s3cret-of-client"}, expires_in=2)
+    fault_server.route("POST /rows", [{"bearer": "/token"}, {"status": 201}], store=True)
+    with Coordinator(host="127.0.0.1", auth=oauth(fault_server), rateLimit="60/s") as c:
+        writer = writer_to(fault_server, c)
+        assert b"s3cret-of-client" not in pickle.dumps(writer)
+        reports = deliver_all(writer, 4, 80)
+    assert conclude(reports, None) is None
+    assert sorted(row["id"] for row in fault_server.stored("/rows")) == list(range(320))
+    asked = fault_server.ledger("POST /token")
+    # A token of two seconds is renewed a fifth of its life before its end.
+    assert len(asked) >= 3
+    assert all(later.at - earlier.at > 1.5 for earlier, later in pairwise(asked))
+
+
+def test_a_token_that_many_requests_find_refused_is_renewed_once(fault_server: FaultServer) -> None:
+    fault_server.oauth("/token", clients={"loader": "s3cret-of-client"}, max_uses=40)
+    fault_server.route("POST /rows", [{"bearer": "/token"}, {"status": 201}], store=True)
+    with Coordinator(host="127.0.0.1", auth=oauth(fault_server)) as c:
+        reports = deliver_all(writer_to(fault_server, c), 4, 25)
+    assert conclude(reports, None) is None
+    assert len(fault_server.stored("/rows")) == 100
+    assert len(fault_server.ledger("POST /token")) <= 4
+
+
+def test_the_rate_holds_for_all_tasks_together(fault_server: FaultServer) -> None:
+    fault_server.route("POST /rows", CREATED)
+    with Coordinator(host="127.0.0.1", rateLimit="100/s") as c:
+        reports = deliver_all(writer_to(fault_server, c), 4, 60)
+    assert conclude(reports, None) is None
+    sent = sorted(one.at for one in fault_server.ledger("POST /rows"))
+    most = max(sum(at <= other < at + 1.0 for other in sent) for at in sent)
+    # The rate, what gathers in a period while nobody asks, and what the clock of a busy machine adds.
+    assert most <= 100 + 2 * 12 + 5
+    assert sent[-1] - sent[0] < 240 / 100 * 1.5
+
+
+def test_a_rate_of_the_options_is_kept_by_the_coordinator(fault_server: FaultServer) -> None:
+    fault_server.route("POST /rows", CREATED)
+    with Coordinator(host="127.0.0.1") as c:
+        reports = deliver_all(writer_to(fault_server, c, rateLimit="100/s"), 2, 60)
+    assert conclude(reports, None) is None
+    sent = sorted(one.at for one in fault_server.ledger("POST /rows"))
+    assert sent[-1] - sent[0] > 0.8
+
+
+def test_progress_adds_up_what_all_tasks_did(fault_server: FaultServer, tmp_path: Path) -> None:
+    fault_server.route("POST /rows", [{"when": {"json": {"id": 7}}, "status": 422}, {"status": 201}])
+    with Coordinator(host="127.0.0.1") as c:
+        deliver_all(writer_to(fault_server, c, onError="deadLetter", maxFailedRows=5, responses=tmp_path), 2, 30)
+        told = c.progress()
+    assert (told.rows, told.accepted, told.rejected, told.requests) == (60, 59, 1, 60)
+    assert (told.tasks_active, told.tasks_done) == (0, 2)
+    assert 0.0 < told.p50 <= told.p95 <= told.p99 < 5.0
+
+
+def test_a_failed_task_stops_its_siblings_through_the_coordinator(fault_server: FaultServer) -> None:
+    with Coordinator(host="127.0.0.1") as c:
+        place = place_of(write_options({"url": fault_server.url, **c.options}))
+        assert place is not None
+        first, second = Link(place), Link(place)
+        assert not second.stopped("nonce")
+        first.stop("nonce")
+        assert waited_for(lambda: second.stopped("nonce"), 5.0)
+
+
+def test_nothing_is_served_without_the_key() -> None:
+    with Coordinator(host="127.0.0.1", auth={"type": "bearer", "token": "t0ken"}) as c:
+        url = c.options["coordinator.url"] + "/v1/sync"
+        with pytest.warns(urllib3.exceptions.InsecureRequestWarning):
+            answers = [
+                requests.post(url, data=b"{}", headers=headers, verify=False, timeout=5)
+                for headers in ({}, {"Authorization": "Bearer " + "0" * 64}, {"Authorization": "Basic x"})
+            ]
+    assert [(answer.status_code, answer.content) for answer in answers] == [(401, b"")] * 3
+
+
+def test_a_body_that_is_too_large_or_no_call_is_refused() -> None:
+    with Coordinator(host="127.0.0.1", rateLimit="10/s") as c:
+        url = c.options["coordinator.url"] + "/v1/sync"
+        key = {"Authorization": f"Bearer {c.options['coordinator.token']}"}
+        with pytest.warns(urllib3.exceptions.InsecureRequestWarning):
+            statuses = [
+                requests.post(url, data=body, headers=key, verify=False, timeout=5).status_code
+                for body in (b"x" * 2_000_000, b"no json", b"[]", b'{"worker": 1, "rates": {"": {}}}')
+            ]
+    assert statuses == [413, 400, 400, 400]
+
+
+def test_another_certificate_than_the_one_pinned_gets_no_key(fault_server: FaultServer) -> None:
+    with Coordinator(host="127.0.0.1") as c, pytest.raises(OptionError, match="another certificate"):
+        writer_to(fault_server, c, coordinator__fingerprint="0" * 64)
+
+
+def test_the_same_key_makes_the_same_certificate() -> None:
+    token = "k" * 64
+    first, second = (Coordinator(host="127.0.0.1", token=token) for _ in range(2))
+    assert first.options == second.options
+
+
+def test_no_secret_prints() -> None:
+    c = Coordinator(host="127.0.0.1", auth={"type": "bearer", "token": "t0ken-of-api"})
+    shown = f"{c!r} {c.options!r} {c._hub!r} {c._certificate!r}"
+    assert c._token.reveal() not in shown
+    assert "t0ken-of-api" not in shown
+    assert "PRIVATE" not in shown
+
+
+def test_two_logins_are_refused_with_one_sentence(fault_server: FaultServer) -> None:
+    expected = r"rest: auth\.\* is given, and the coordinator logs in too \(auth\.type=bearer\): leave auth\.\* out"
+    with (
+        Coordinator(host="127.0.0.1", auth={"type": "bearer", "token": "t0ken"}) as c,
+        pytest.raises(OptionError, match=expected),
+    ):
+        writer_to(fault_server, c, auth__type="bearer", auth__token="other")
+
+
+def test_a_credential_that_is_refused_is_told_at_the_start(fault_server: FaultServer) -> None:
+    fault_server.oauth("/token", clients={"loader": "another"})
+    with pytest.raises(AuthError):
+        Coordinator(host="127.0.0.1", auth=oauth(fault_server)).start()
+
+
+def test_without_a_way_to_reach_it_none_is_started() -> None:
+    with pytest.raises(OptionError, match="needs the session or a host"):
+        trunkline.coordinator()
+    with pytest.raises(OptionError, match=r"cannot listen on 203\.0\.113\.7"):
+        Coordinator(host="203.0.113.7").start()
+
+
+def test_tasks_outlive_their_coordinator_at_an_even_share_of_the_rate(
+    fault_server: FaultServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault_server.route("POST /rows", CREATED, store=True)
+    c = Coordinator(host="127.0.0.1", rateLimit="50/s").start()
+    writer = writer_to(fault_server, c)
+    killed_after = threading.Timer(1.0, c.close)
+    killed_after.start()
+    with caplog.at_level(logging.WARNING, "trunkline.coordinator"):
+        reports = deliver_all(writer, 2, 80)
+    assert conclude(reports, None) is None
+    assert sorted(row["id"] for row in fault_server.stored("/rows")) == list(range(160))
+    sent = sorted(one.at for one in fault_server.ledger("POST /rows"))
+    assert max(sum(at <= other < at + 1.0 for other in sent) for at in sent) <= 50 + 2 * 6 + 5
+    warnings = [record.getMessage() for record in caplog.records]
+    assert len(warnings) == 1
+    assert "going on with the last access token and 100% of the rate" in warnings[0]
+
+
+def test_without_a_coordinator_that_has_the_token_tasks_wait_until_the_deadline(fault_server: FaultServer) -> None:
+    fault_server.oauth("/token", clients={"loader": "s3cret-of-client"}, expires_in=2)
+    fault_server.route("POST /rows", [{"bearer": "/token"}, {"status": 201, "delay": 0.05}], store=True)
+    c = Coordinator(host="127.0.0.1", auth=oauth(fault_server), rateLimit="30/s").start()
+    writer = writer_to(fault_server, c, deadline="1s")
+    threading.Timer(0.5, c.close).start()
+    [report] = deliver_all(writer, 1, 300)
+    assert report.failure is not None
+    assert "has gone, and the access token has ended" in report.failure.message
+    assert report.counts.unsent == 300 - report.counts.accepted > 0
+    assert [one.status for one in fault_server.ledger("POST /rows") if one.status == 401] == []
+
+
+def test_a_coordinator_that_comes_back_with_the_same_key_goes_on(fault_server: FaultServer) -> None:
+    fault_server.oauth("/token", clients={"loader": "s3cret-of-client"}, expires_in=2)
+    fault_server.route("POST /rows", [{"bearer": "/token"}, {"status": 201}], store=True)
+    first = Coordinator(host="127.0.0.1", auth=oauth(fault_server), rateLimit="40/s").start()
+    writer = writer_to(fault_server, first)
+    port = int(first.options["coordinator.url"].rpartition(":")[2])
+    again: list[Coordinator] = []
+
+    def replace() -> None:
+        time.sleep(0.5)
+        first.close()
+        time.sleep(2.5)
+        again.append(
+            Coordinator(
+                host="127.0.0.1", port=port, token=first._token, auth=oauth(fault_server), rateLimit="40/s"
+            ).start()
+        )
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    reports = deliver_all(writer, 2, 80)
+    thread.join()
+    again[0].close()
+    assert conclude(reports, None) is None
+    assert sorted(row["id"] for row in fault_server.stored("/rows")) == list(range(160))
+
+
+def waited_for(condition: Any, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return False

@@ -1,0 +1,144 @@
+"""Worker processes and a coordinator of its own process, some of which are killed: by the server's ledger."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from pyspark.sql.types import LongType, StructType
+
+from trunkline.rest.report import Report, conclude
+from trunkline.rest.writer import RestBatchWriter
+from trunkline.testing import FaultServer
+
+SCHEMA = StructType().add("id", LongType())
+TASK = Path(__file__).with_name("writing_task.py")
+SECRET = "s3cret-of-the-client"
+
+
+@contextmanager
+def serving(file: Path, *arguments: str, port: int = 0) -> Iterator[subprocess.Popen[str]]:
+    """`trunkline coordinator`, ready."""
+    before = file.stat().st_mtime_ns if file.exists() else 0
+    command = [sys.executable, "-m", "trunkline.cli", "coordinator", "--options-file", str(file), "--port", str(port)]
+    process = subprocess.Popen([*command, *arguments], stdout=subprocess.PIPE, text=True)
+    try:
+        end = time.monotonic() + 30
+        while not (file.exists() and file.stat().st_mtime_ns != before):
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def oauth(server: FaultServer, folder: Path) -> list[str]:
+    secret = folder / "secret"
+    secret.write_text(SECRET)
+    named = {
+        "type": "oauth2", "tokenUrl": server.url_for("/token"), "clientId": "loader", "clientSecret": f"file:{secret}",
+    }  # fmt: skip
+    return [part for name, value in named.items() for part in ("--auth", f"{name}={value}")]
+
+
+def tasks_of(writer: RestBatchWriter, count: int, rows: int) -> list[subprocess.Popen[bytes]]:
+    """Processes that write each its rows."""
+    pickled = pickle.dumps(writer)
+    assert SECRET.encode() not in pickled
+    found = []
+    for number in range(count):
+        arguments = [str(number), str(number * rows), str((number + 1) * rows)]
+        command = [sys.executable, str(TASK), *arguments]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert process.stdin is not None
+        process.stdin.write(pickled)
+        process.stdin.close()
+        process.stdin = None
+        found.append(process)
+    return found
+
+
+def reports_of(processes: list[subprocess.Popen[bytes]]) -> list[Report]:
+    return [pickle.loads(bytes.fromhex(process.communicate(timeout=120)[0].decode())) for process in processes]
+
+
+def most_in_a_second(server: FaultServer, route: str) -> int:
+    times = sorted(one.at for one in server.ledger(route))
+    most = first = 0
+    for last, at in enumerate(times):
+        while times[first] <= at - 1.0:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
+def test_nothing_is_lost_when_the_coordinator_is_killed_and_the_api_is_down_meanwhile(
+    fault_server: FaultServer, tmp_path: Path
+) -> None:
+    down = {"status": 503, "times": 30}
+    fault_server.route("POST /rows", [{"status": 201, "times": 60}, down, {"status": 201}], store=True)
+    with serving(tmp_path / "c.json", "--rate-limit", "80/s") as coordinator:
+        options = json.loads((tmp_path / "c.json").read_text())
+        writer = RestBatchWriter({"url": fault_server.url_for("/rows"), **options}, SCHEMA)
+        processes = tasks_of(writer, 4, 60)
+        fault_server.wait_for("POST /rows", 50, timeout=60)
+        coordinator.send_signal(signal.SIGKILL)
+        reports = reports_of(processes)
+    assert conclude(reports, None) is None
+    assert sorted(row["id"] for row in fault_server.stored("/rows")) == list(range(240))
+    # The rate, and what was leased when it died.
+    assert most_in_a_second(fault_server, "POST /rows") <= 80 + 16 + 5
+
+
+@pytest.mark.slow
+def test_workers_go_on_with_a_coordinator_that_is_started_again(fault_server: FaultServer, tmp_path: Path) -> None:
+    fault_server.oauth("/token", clients={"loader": SECRET}, expires_in=3)
+    fault_server.route("POST /rows", [{"bearer": "/token"}, {"status": 201}], store=True)
+    file, arguments = tmp_path / "c.json", ["--rate-limit", "60/s", *oauth(fault_server, tmp_path)]
+    with serving(file, *arguments) as first:
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        options = json.loads(file.read_text())
+        processes = tasks_of(RestBatchWriter({"url": fault_server.url_for("/rows"), **options}, SCHEMA), 2, 200)
+        fault_server.wait_for("POST /rows", 30, timeout=60)
+        first.kill()
+        first.wait()
+        port = int(options["coordinator.url"].rpartition(":")[2])
+        with serving(file, *arguments, port=port):
+            assert json.loads(file.read_text()) == options
+            reports = reports_of(processes)
+    assert conclude(reports, None) is None
+    assert sorted(row["id"] for row in fault_server.stored("/rows")) == list(range(400))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "rows", "rate", "lifetime"),
+    [(4, 75, "50/s", 3), pytest.param(16, 1200, "60/s", 60, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+)
+def test_many_processes_need_one_token_in_a_lifetime(
+    fault_server: FaultServer, tmp_path: Path, tasks: int, rows: int, rate: str, lifetime: int
+) -> None:
+    fault_server.oauth("/token", clients={"loader": SECRET}, expires_in=lifetime)
+    fault_server.route("POST /rows", [{"bearer": "/token"}, {"status": 201}], store=True)
+    with serving(tmp_path / "c.json", "--rate-limit", rate, *oauth(fault_server, tmp_path)):
+        options = json.loads((tmp_path / "c.json").read_text())
+        writer = RestBatchWriter({"url": fault_server.url_for("/rows"), **options}, SCHEMA)
+        reports = reports_of(tasks_of(writer, tasks, rows))
+    assert conclude(reports, None) is None
+    assert len(fault_server.stored("/rows")) == tasks * rows
+    assert {one.status for one in fault_server.ledger("POST /rows")} == {201}
+    asked = fault_server.ledger("POST /token")
+    assert len(asked) >= 2
+    # Renewed a fifth of its life before its end.
+    assert all(later.at - earlier.at >= 0.75 * lifetime for earlier, later in pairwise(asked))
