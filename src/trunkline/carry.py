@@ -57,6 +57,24 @@ def carried(source: type[DataSource]) -> type[DataSource]:
     return type(source.__name__, (DataSource,), members)
 
 
+def carried_function(module: str, name: str, *arguments: Any) -> Callable[[Any], Any]:
+    """A function of one argument that calls `module.name(*arguments, argument)` where Trunkline is not installed.
+
+    Args:
+        module: Of this package.
+        name: Of a function in it that gives an iterator.
+        arguments: What it is called with first; they travel pickled, and are restored where the package is known.
+    """
+    from pyspark import cloudpickle
+
+    packed = _packed_sources()
+    called = _by_value(_on_server_called)
+    package = (packed, hashlib.sha256(packed).hexdigest())
+    state = cloudpickle.dumps(arguments)  # type: ignore[no-untyped-call]
+    called.__defaults__ = (_by_value(_on_server_learn), package, module, name, state)
+    return called
+
+
 def _packed_sources() -> bytes:
     """Every module of the package: its name, whether it is a package itself, and its text."""
     root = Path(__file__).parent
@@ -106,6 +124,16 @@ def _on_server_learn(packed, digest):  # type: ignore[no-untyped-def]  # noqa: A
             return sources[name][1]
 
     sys.meta_path.insert(0, Finder())
+
+
+def _on_server_called(argument, learn, package, module, name, state):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """What the function gives; its other arguments are defaults, because nothing else of it travels."""
+    import importlib
+    import pickle
+
+    learn(*package)
+    arguments = pickle.loads(state)  # noqa: S301 - made by carried_function
+    return getattr(importlib.import_module(module), name)(*arguments, argument)
 
 
 def _on_server_made(self, kind, *arguments):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202

@@ -20,10 +20,13 @@ class MicroBatch(NamedTuple):
 
 def micro_batch(writer: object, context: TaskContext) -> MicroBatch | None:
     """The micro-batch of the task, None for a batch write: one inside of `foreachBatch` sees the properties too."""
+    return micro_batch_around(context) if isinstance(writer, DataSourceStreamWriter) else None
+
+
+def micro_batch_around(context: TaskContext) -> MicroBatch | None:
+    """The micro-batch whose plan, or whose `foreachBatch`, the task belongs to; None outside of streams."""
     query, number = context.getLocalProperty(_QUERY_ID), context.getLocalProperty(_BATCH_ID)
-    if not isinstance(writer, DataSourceStreamWriter) or query is None or number is None:
-        return None
-    return MicroBatch(str(query), int(str(number)))
+    return None if query is None or number is None else MicroBatch(str(query), int(str(number)))
 
 
 def task_context() -> TaskContext:

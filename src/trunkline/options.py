@@ -22,7 +22,7 @@ from trunkline.credentials import MASK, Redactor, Secret, resolve
 from trunkline.errors import OptionError
 from trunkline.kinds import BOOLEAN, DURATION, SIZE, Kind
 
-USES = ("read", "stream", "write")
+USES = ("read", "stream", "write", "request")
 # What Spark itself adds to the options of a source or sink; none of them is for the format.
 SPARK_KEYS = ("checkpointLocation", "queryName", "outputMode")
 # Below this ratio a guess at the wanted name is noise.
@@ -44,7 +44,8 @@ class Option:
         required: Whether there is no doing without it.
         example: A value that is accepted, as a user would write it.
         group: The heading it stands under in the documentation.
-        applies: Where it may be given: `read` (batch), `stream` (reading a stream), `write` (batch and stream).
+        applies: Where it may be given: `read` (batch), `stream` (reading a stream), `write` (batch and stream),
+            `request` (`trunkline.rest.request`).
         known_as: Names that users of other tools try first.
     """
 
@@ -194,7 +195,7 @@ def parse(
         table: The options of the format, those of every use.
         raw: What Spark handed over, or a Python caller's dict, nested or dotted.
         format: The format's name, for messages.
-        use: `read`, `stream` or `write`.
+        use: `read`, `stream`, `write` or `request`.
         rules: What options demand of each other: each yields sentences. A rule that touches an option whose own value
             is wrong is left out: that value is reported already.
 
@@ -370,7 +371,7 @@ def _amount(kind: Kind, number: float) -> str:
 
 
 def _spoken(use: str) -> str:
-    return {"read": "reading", "stream": "reading a stream", "write": "writing"}[use]
+    return {"read": "reading", "stream": "reading a stream", "write": "writing", "request": "request()"}[use]
 
 
 def _markdown_row(option: Option, *, uses: bool) -> str:

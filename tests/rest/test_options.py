@@ -242,7 +242,26 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ),
     ({"prepare": "my.module"}, ["prepare: 'my.module' names no function: write package.module:function"]),
     ({"compression": "zstd"}, ["compression: 'zstd' is none of none, gzip"]),
-    ({"coordinator.url": "https://h"}, ["coordinator.url is unknown"]),
+    (
+        {"coordinator.url": "https://h:1", "coordinator.fingerprint": "ab"},
+        [
+            "coordinator.token is missing: give all of c.options",
+            "coordinator.fingerprint is no SHA-256: 64 hexadecimal digits",
+        ],
+    ),
+    (
+        {
+            "coordinator.url": "http://h:1",
+            "coordinator.token": "k",
+            "coordinator.fingerprint": "0" * 64,
+            "rateLimit": "5/s",
+            "rateLimitTasks": 2,
+        },
+        [
+            "coordinator.url must begin with https://",
+            "rateLimitTasks does nothing with a coordinator: it sees the tasks",
+        ],
+    ),
     ({"body": "x"}, ["body is unknown: did you mean body.type?"]),
     ({"batchsize": "5"}, ["batchsize is unknown: did you mean batch.rows?"]),
     ({"crossOrigin": "error"}, ["crossOrigin is for reading and reading a stream, not for writing"]),

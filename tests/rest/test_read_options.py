@@ -91,8 +91,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"partition.values": "a,a", "partition.param": "p"},
      ("partition.values: holds a value twice: its rows would be "
       "read twice")),
-    ({"batch.rows": 5}, "batch.rows is for writing, not for reading"),
-    ({"delivery": "atMostOnce"}, "delivery is for writing, not for reading"),
+    ({"batch.rows": 5}, "batch.rows is for writing and request(), not for reading"),
+    ({"delivery": "atMostOnce"}, "delivery is for writing and request(), not for reading"),
     ({"incremental.field": "at"}, "incremental.field is for reading a stream, not for reading"),
 ]  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Any REST API as a Spark data source: `format("rest")`.
 
-    from trunkline.rest import pending, preview, rejected, summary
+    from trunkline.rest import pending, preview, rejected, request, summary
 
 What is named here is loaded when it is used.
 """
@@ -15,10 +15,11 @@ _HOMES = {
     "pending": "trunkline.rest.owed",
     "preview": "trunkline.rest.review",
     "rejected": "trunkline.rest.review",
+    "request": "trunkline.rest.ask",
     "summary": "trunkline.rest.review",
     "Verdict": "trunkline.http.verdict",
 }
-__all__ = ["RestDataSource", "Verdict", "pending", "preview", "rejected", "summary"]
+__all__ = ["RestDataSource", "Verdict", "pending", "preview", "rejected", "request", "summary"]
 
 
 def __getattr__(name: str) -> Any:

@@ -34,8 +34,8 @@ from trunkline.values.from_json import Decoded
 T = TypeVar("T")
 
 # How many redirects one page may take; browsers stop at 20, curl at 50 and most libraries at 10 to 30.
-_MOST_REDIRECTS = 10
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+MOST_REDIRECTS = 10
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
 # A page that is too large for the server, or takes it too long, may be asked for in halves.
 _TOO_MUCH = frozenset({413, 504})
 _UNAUTHORIZED = frozenset({401, 403})
@@ -49,8 +49,8 @@ _ABOUT_PAGES = re.compile(
 )
 # What a stranger is not shown: everything that tells who asks.
 _BARE_OPTIONS = {
-    "headers": None, "secretHeaders": None, "auth.type": "none", "tls.cert": None, "tls.keyFile": None,
-    "tls.keyPassword": None,
+    "headers": None, "secretHeaders": None, "auth.type": "none", "coordinator.url": None, "tls.cert": None,
+    "tls.keyFile": None, "tls.keyPassword": None,
 }  # fmt: skip
 
 
@@ -107,9 +107,14 @@ class Connection:
         if outcome.kind == "accepted" and outcome.exchange is not None:
             return outcome.exchange
         exchange = outcome.exchange
-        if exchange is not None and outcome.kind == "rejected" and exchange.status in _REDIRECTS:
+        if exchange is not None and outcome.kind == "rejected" and exchange.status in REDIRECTS:
             return exchange
         raise self._error(outcome)
+
+    @property
+    def requests(self) -> int:
+        """Exchanges made so far."""
+        return sum(client.requests for client in (self._client, self._stranger) if client is not None)
 
     def clean(self, text: str) -> str:
         """The text without any credential."""
@@ -163,6 +168,101 @@ class Connection:
         return UnavailableError(f"{text}. Run it again later.", status=status or None)
 
 
+class PageOpener:
+    """Finds the records in the answers of one chain.
+
+    Args:
+        options: `format` and `records` say where they are.
+        clean: Cuts credentials out of errors.
+        decode: Reads the JSON array of a page's records.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        clean: Callable[[str], str],
+        decode: Callable[[bytes], Decoded | None] | None = None,
+    ) -> None:
+        self._options = options
+        self._clean = clean
+        self._decode = decode
+        self._json = options["format"] == "json"
+        self._records: str | None = options["records"]
+
+    def page(self, ask: Ask, came_from: str, exchange: Exchange, url: str) -> Page:
+        """The page that an answer holds.
+
+        Args:
+            ask: What it was asked for with.
+            came_from: The URL of the page before.
+            exchange: The answer.
+            url: Where it came from.
+
+        Raises:
+            ResponseError: It holds none.
+        """
+        body = exchange.body
+        if not self._json:
+            return Page(ask, came_from, url, body, None, self._counted(body))
+        if exchange.status == _NO_CONTENT and not body:
+            return Page(ask, came_from, url, body, _NOTHING, 0)
+        try:
+            envelope = open_envelope(body, self._records)
+            if self._records is None:
+                self._pin(envelope)
+            decoded = None if self._decode is None else self._decode(envelope.records)
+            count = envelope.count if decoded is None else len(decoded.rows)
+            return Page(ask, came_from, url, body, envelope, count, decoded)
+        except ResponseError as error:
+            kind = exchange.headers.get("Content-Type")
+            said = f", status {exchange.status}" + (f", {kind}" if kind else "")
+            text = self._clean(f"{exchange.request.method} {shown_query(url)}{said}: {error}")
+            raise ResponseError(text) from None
+
+    def answer(self, page: Page, exchange: Exchange) -> Answer:
+        """What the walk is told of a page."""
+        envelope, count = page.envelope, page.count
+        records = page.body if envelope is None else envelope.records
+        # A keyed hash of 64 bits tells the pages of one chain apart at a fifth of what a digest costs.
+        fingerprint = b"%d:%d" % (hash(records), len(records)) if count else b""
+        if envelope is not None:
+            return Answer(page.url, exchange.headers, envelope.document, count, envelope.last, fingerprint)
+        return Answer(page.url, exchange.headers, None, count, lambda: _last_line(page.body), fingerprint)
+
+    def _pin(self, envelope: Envelope) -> None:
+        """Take the records of all pages from where those of the first were found.
+
+        Raises:
+            ResponseError: The only list is empty, and the answer might as well be one record that has an empty list.
+        """
+        if envelope.count:
+            self._records = envelope.path
+        elif isinstance(envelope.document, dict) and envelope.path != "$":
+            others = [name for name in envelope.document if name != envelope.path and not _ABOUT_PAGES.search(name)]
+            if others:
+                raise ResponseError(
+                    f"{envelope.path} is empty beside {', '.join(others[:5])}: no records, or one record with an empty "
+                    f'list? Add .option("records", "{envelope.path}") or .option("records", "$")'
+                )
+
+    def _counted(self, body: bytes) -> int:
+        """The records of an answer that is no JSON: what its decoder will make of it."""
+        options = self._options
+        kind = options["format"]
+        if kind == "binary":
+            return 1
+        lines = body.replace(b"\r\n", b"\n").split(b"\n")
+        if kind == "text":
+            return len(lines) - (not lines[-1])
+        if kind == "csv" and b'"' in body:
+            # A field in quotes may hold line breaks.
+            text = io.StringIO(body.decode("utf-8-sig", "replace"), newline="")
+            count = sum(1 for fields in csv.reader(text, delimiter=options["csv.separator"]) if fields)
+        else:
+            count = sum(1 for line in lines if (line if kind == "csv" else line.strip()))
+        return max(0, count - 1) if kind == "csv" and options["csv.header"] else count
+
+
 class Pages:
     """Iterates over the pages of one chain.
 
@@ -185,11 +285,9 @@ class Pages:
         decode: Callable[[bytes], Decoded | None] | None = None,
     ) -> None:
         self._connection = connection
-        self._decode = decode
         self._walk = walk
         self._requests = requests
-        self._json = connection.options["format"] == "json"
-        self._records: str | None = connection.options["records"]
+        self._opener = PageOpener(connection.options, connection.clean, decode)
 
     def __iter__(self) -> Iterator[Page]:
         before = ""
@@ -201,83 +299,22 @@ class Pages:
                 if refused.status not in _TOO_MUCH or not self._walk.smaller():
                     raise
                 continue
-            page = self._opened(ask, before, exchange, url)
+            page = self._opener.page(ask, before, exchange, url)
             before = url
-            self._walk.take(self._answer(page, exchange))
+            self._walk.take(self._opener.answer(page, exchange))
             yield page
 
     def _followed(self, request: Request) -> tuple[Exchange, str]:
         """The answer, after redirects, and where it came from."""
-        for _ in range(_MOST_REDIRECTS + 1):
+        for _ in range(MOST_REDIRECTS + 1):
             exchange = self._connection.ask(request)
             location = exchange.headers.get("Location")
-            if exchange.status not in _REDIRECTS:
+            if exchange.status not in REDIRECTS:
                 return exchange, request.url
             if location is None:
                 raise ResponseError(f"{shown_query(request.url)} answered {exchange.status} without a Location")
             request = self._requests.redirected(request, location)
-        raise ResponseError(f"{shown_query(request.url)}: more than {_MOST_REDIRECTS} redirects")
-
-    def _opened(self, ask: Ask, came_from: str, exchange: Exchange, url: str) -> Page:
-        body = exchange.body
-        if not self._json:
-            return Page(ask, came_from, url, body, None, self._counted(body))
-        if exchange.status == _NO_CONTENT and not body:
-            return Page(ask, came_from, url, body, _NOTHING, 0)
-        try:
-            envelope = open_envelope(body, self._records)
-            if self._records is None:
-                self._pin(envelope)
-            decoded = None if self._decode is None else self._decode(envelope.records)
-            count = envelope.count if decoded is None else len(decoded.rows)
-            return Page(ask, came_from, url, body, envelope, count, decoded)
-        except ResponseError as error:
-            kind = exchange.headers.get("Content-Type")
-            said = f", status {exchange.status}" + (f", {kind}" if kind else "")
-            text = self._connection.clean(f"{exchange.request.method} {shown_query(url)}{said}: {error}")
-            raise ResponseError(text) from None
-
-    def _pin(self, envelope: Envelope) -> None:
-        """Take the records of all pages from where those of the first were found.
-
-        Raises:
-            ResponseError: The only list is empty, and the answer might as well be one record that has an empty list.
-        """
-        if envelope.count:
-            self._records = envelope.path
-        elif isinstance(envelope.document, dict) and envelope.path != "$":
-            others = [name for name in envelope.document if name != envelope.path and not _ABOUT_PAGES.search(name)]
-            if others:
-                raise ResponseError(
-                    f"{envelope.path} is empty beside {', '.join(others[:5])}: no records, or one record with an empty "
-                    f'list? Add .option("records", "{envelope.path}") or .option("records", "$")'
-                )
-
-    def _counted(self, body: bytes) -> int:
-        """The records of an answer that is no JSON: what its decoder will make of it."""
-        options = self._connection.options
-        kind = options["format"]
-        if kind == "binary":
-            return 1
-        lines = body.replace(b"\r\n", b"\n").split(b"\n")
-        if kind == "text":
-            return len(lines) - (not lines[-1])
-        if kind == "csv" and b'"' in body:
-            # A field in quotes may hold line breaks.
-            text = io.StringIO(body.decode("utf-8-sig", "replace"), newline="")
-            count = sum(1 for fields in csv.reader(text, delimiter=options["csv.separator"]) if fields)
-        else:
-            count = sum(1 for line in lines if (line if kind == "csv" else line.strip()))
-        return max(0, count - 1) if kind == "csv" and options["csv.header"] else count
-
-    def _answer(self, page: Page, exchange: Exchange) -> Answer:
-        envelope, count = page.envelope, page.count
-        records = page.body if envelope is None else envelope.records
-        # A keyed hash of 64 bits tells the pages of one chain apart at a fifth of what a digest costs.
-        fingerprint = b"%d:%d" % (hash(records), len(records)) if count else b""
-        if envelope is not None:
-            return Answer(page.url, exchange.headers, envelope.document, count, envelope.last, fingerprint)
-        return Answer(page.url, exchange.headers, None, count, lambda: _last_line(page.body), fingerprint)
+        raise ResponseError(f"{shown_query(request.url)}: more than {MOST_REDIRECTS} redirects")
 
 
 def read_ahead(connection: Connection, source: Iterable[T], *, ahead: bool = True) -> Iterator[T]:

@@ -10,6 +10,8 @@ from trunkline.kinds import BOOLEAN, CHOICE, DURATION, INTEGER, TEXT, Json, Kind
 from trunkline.options import Option
 
 BATCH, STREAM = ("read",), ("stream",)
+# How an answer is read is for `request()` too.
+ANSWERS = (*READS, "request")
 PAGINATIONS = ("none", "page", "offset", "cursor", "link", "nextUrl", "lastRecord", "headerCursor", "auto")
 
 
@@ -61,7 +63,7 @@ READ = (
     Option(
         "records", TEXT,
         "Where an answer holds the records: a dotted path; `$` the answer itself; `items?` may be missing. "
-        "Default: its only list.", example="data.items", group="Records", applies=READS,
+        "Default: its only list.", example="data.items", group="Records", applies=ANSWERS,
         known_as=("recordPath", "dataSelector", "jsonPath", "dataPath", "resultsPath", "rootPath", "selector"),
     ),
     Option(
@@ -80,16 +82,16 @@ READ = (
     ),
     Option(
         "columnNameOfCorruptRecord", TEXT, "The column that keeps the text of a record that does not fit.",
-        "_corrupt_record", group="Records", applies=READS, known_as=("corruptRecordColumn",),
+        "_corrupt_record", group="Records", applies=ANSWERS, known_as=("corruptRecordColumn",),
     ),
     Option(
         "timestamps", CHOICE, "What a number is in a column of timestamps or dates.", "iso",
-        choices=("iso", "epochSeconds", "epochMillis"), group="Records", applies=READS,
+        choices=("iso", "epochSeconds", "epochMillis"), group="Records", applies=ANSWERS,
         known_as=("timestampFormat", "dateFormat"),
     ),
     Option(
         "timeZone", TEXT, "The zone of timestamps that are written without one.", "UTC", example="Europe/Berlin",
-        group="Records", applies=READS,
+        group="Records", applies=ANSWERS,
     ),
     Option(
         "csv.header", BOOLEAN, "Whether the first line of an answer names the columns.", "true", group="Records",
@@ -109,52 +111,52 @@ READ = (
     ),
     Option(
         "page.size", INTEGER, "The records to ask for in a page.", minimum=1, example="500", group="Pages",
-        applies=READS, known_as=("perPage",),
+        applies=ANSWERS, known_as=("perPage",),
     ),
     Option(
-        "page.sizeParam", TEXT, "The parameter that carries it.", example="limit", group="Pages", applies=READS,
+        "page.sizeParam", TEXT, "The parameter that carries it.", example="limit", group="Pages", applies=ANSWERS,
         known_as=("limitParam", "page.limitParam", "pagination.limitParam"),
     ),
     Option(
         "page.param", TEXT, "The parameter that names the page: its number, offset or cursor.", example="offset",
-        group="Pages", applies=READS,
+        group="Pages", applies=ANSWERS,
         known_as=("offsetParam", "cursorParam", "page.cursorParam", "page.offsetParam", "page.token"),
     ),
     Option(
         "page.start", TEXT, "Its first value. Default: page 1, offset 0, no cursor.", example="0", group="Pages",
-        applies=READS, known_as=("startPage", "initialOffset", "firstPage", "page.first", "page.initial"),
+        applies=ANSWERS, known_as=("startPage", "initialOffset", "firstPage", "page.first", "page.initial"),
     ),
     Option(
         "page.in", CHOICE, "Where these parameters go; in a body, their names are dotted paths.", "query",
-        choices=("query", "body", "header"), group="Pages", applies=READS,
+        choices=("query", "body", "header"), group="Pages", applies=ANSWERS,
     ),
     Option(
         "page.cursorField", TEXT, "`lastRecord`: the field of the last record that names the next page.",
-        example="id", group="Pages", applies=READS,
+        example="id", group="Pages", applies=ANSWERS,
     ),
     Option(
         "page.nextField", TEXT,
         "Where an answer holds the next cursor or URL: a path, or `header:Next-Page` for a URL; for `headerCursor`, "
         "the header's name.",
-        example="paging.next", group="Pages", applies=READS,
+        example="paging.next", group="Pages", applies=ANSWERS,
         known_as=("cursorPath", "nextPath", "nextPageToken", "nextCursorPath"),
     ),
     Option(
         "page.totalField", TEXT, "Where it holds the number of all records: a path, or `header:X-Total-Count`.",
-        example="total", group="Pages", applies=READS, known_as=("totalPath", "page.total"),
+        example="total", group="Pages", applies=ANSWERS, known_as=("totalPath", "page.total"),
     ),
     Option(
         "page.hasMoreField", TEXT, "Where it says whether there are more.", example="has_more", group="Pages",
-        applies=READS, known_as=("hasMore",),
+        applies=ANSWERS, known_as=("hasMore",),
     ),
     Option(
         "page.stop", TEXT,
         "When the pages end: `empty`, `short`, `total`, a field that is then missing, null, false or empty, or "
-        "`field=value`. Default: what the style implies.", example="status=complete", group="Pages", applies=READS,
+        "`field=value`. Default: what the style implies.", example="status=complete", group="Pages", applies=ANSWERS,
     ),
     Option(
         "maxPages", INTEGER, "Fail when one chain of pages is longer than this; nothing is cut off silently.",
-        minimum=1, example="10000", group="Pages", applies=READS, known_as=("maximumPages",),
+        minimum=1, example="10000", group="Pages", applies=ANSWERS, known_as=("maximumPages",),
     ),
     Option(
         "partition.by", CHOICE,

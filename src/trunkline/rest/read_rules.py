@@ -91,6 +91,11 @@ def format_rule(options: Options) -> Iterator[str]:
                 yield f"{name} does nothing with format={kind}, which has one column, value"
     if kind in {"csv", "text", "binary"} and options["pagination"] == "lastRecord":
         yield f"pagination=lastRecord needs records with fields, not format={kind}"
+    yield from zone_rule(options)
+
+
+def zone_rule(options: Options) -> Iterator[str]:
+    """The zone is one."""
     try:
         ZoneInfo(options["timeZone"])
     except (KeyError, ValueError, OSError):

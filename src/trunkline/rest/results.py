@@ -16,8 +16,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from trunkline.errors import ResponseError
 from trunkline.options import Options
 from trunkline.rest.paths import at
+from trunkline.values import open_envelope
 
 # How much of a reason that is not text is kept.
 _REASON_LENGTH = 300
@@ -79,6 +81,25 @@ class ResultReader:
         Raises:
             ResultsError: Not JSON, no list at the path, another number of entries, or entries that name no row.
         """
+        entries = self._entries(body, count)
+        return [self._result(entries[place]) for place in self._places(entries, ids)]
+
+    def entries(
+        self, body: bytes, count: int, ids: Callable[[], Sequence[str | None]]
+    ) -> list[tuple[RowResult, bytes]]:
+        """As `read`, with the JSON text of each row's entry.
+
+        Raises:
+            ResultsError: As `read` raises it.
+        """
+        entries = self._entries(body, count)
+        try:
+            texts = open_envelope(body, self._path).texts()
+        except ResponseError as error:
+            raise ResultsError(str(error)) from None
+        return [(self._result(entries[place]), texts[place]) for place in self._places(entries, ids)]
+
+    def _entries(self, body: bytes, count: int) -> list[Any]:
         try:
             found: Any = orjson.loads(body)
         except orjson.JSONDecodeError:
@@ -91,11 +112,14 @@ class ResultReader:
         if len(found) != count:
             message = f"the answer to the batch has {len(found)} results at {where} for {count} rows"
             raise ResultsError(message)
-        entries = found if self.id_field is None else self._by_id(found, ids())
-        return [self._result(entry) for entry in entries]
+        return found
 
-    def _by_id(self, entries: list[Any], ids: Sequence[str | None]) -> list[Any]:
-        named = {_text(at(entry, self.id_field or "")): entry for entry in entries}
+    def _places(self, entries: list[Any], ids: Callable[[], Sequence[str | None]]) -> Sequence[int]:
+        """Where the entry of each row stands."""
+        return range(len(entries)) if self.id_field is None else self._by_id(entries, ids())
+
+    def _by_id(self, entries: list[Any], ids: Sequence[str | None]) -> list[int]:
+        named = {_text(at(entry, self.id_field or "")): place for place, entry in enumerate(entries)}
         missing = [name for name in ids if name is None or name not in named]
         if missing or len(set(ids)) != len(ids):
             message = f"the answer to the batch does not name each row once by {self.id_field}"
@@ -107,7 +131,7 @@ class ResultReader:
         reason = at(entry, self._error) if self._error else None
         status = _status(told)
         if self._ok is None:
-            ok = not reason
+            ok = self._error is None or not reason
         elif status:
             ok = status in self._success
         else:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trunkline.credentials import MASK
 from trunkline.errors import OptionError
 from trunkline.responses import locate, read_summaries
+from trunkline.rest.asked import ASKED, counted
 from trunkline.rest.door import Door
 from trunkline.rest.options import write_options
 from trunkline.rest.rows import RequestBuilder
@@ -77,9 +78,15 @@ def summary(responses: str) -> list[dict[str, Any]]:
 
     Returns:
         Per run `run_id`, `batch_id`, `state` (succeeded, failed), `error`, the counts of rows by outcome, `requests`,
-        `retries`, `bytes_sent`, `tasks`, `task_seconds`, `finished_at`.
+        `retries`, `bytes_sent`, `tasks`, `task_seconds`, `finished_at`. Of a `request()`, whose end nobody sees, the
+        `state` is `asked`, and counts are those of the records that are there now.
     """
-    summaries = read_summaries(locate(responses))
+    location = locate(responses)
+    found = read_summaries(location)
+    # A run may be asked for, and a micro-batch replayed, more than once: their records are the same.
+    newest = {(one["run_id"], one["batch_id"]): one for one in found if one["state"] == ASKED}
+    summaries = [one for one in found if one["state"] != ASKED or newest[one["run_id"], one["batch_id"]] is one]
+    summaries = [counted(location, one) if one["state"] == ASKED else one for one in summaries]
     return [{name: value for name, value in found.items() if name != "schema"} for found in summaries]
 
 

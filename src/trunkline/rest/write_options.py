@@ -12,6 +12,8 @@ from trunkline.options import USES, Option, Options
 # Where the rows go in `batch.envelope`.
 ROWS = "{rows}"
 WRITES = ("write",)
+# What turns rows into requests is for `request()` too.
+SENDS = ("write", "request")
 _LOG_CHOICES = ("never", "onError", "always")
 
 
@@ -44,7 +46,7 @@ WRITE = (
         group="Request", applies=WRITES, known_as=("httpMethod", "verb"),
     ),
     Option(
-        "methodColumn", TEXT, "A column that holds each row's method.", example="op", group="Request", applies=WRITES,
+        "methodColumn", TEXT, "A column that holds each row's method.", example="op", group="Request", applies=SENDS,
     ),
     Option(
         "body.type", CHOICE, "What the body is made of.", "json", choices=("json", "form", "text", "none"),
@@ -52,28 +54,28 @@ WRITE = (
     ),
     Option(
         "bodyColumn", TEXT, "A column that holds a ready-made body: the fast way, with `to_json(struct(\"*\"))`.",
-        example="payload", group="Body", applies=WRITES, known_as=("payloadColumn", "valueColumn", "dataColumn"),
+        example="payload", group="Body", applies=SENDS, known_as=("payloadColumn", "valueColumn", "dataColumn"),
     ),
     Option(
         "bodyColumns", NAMES,
         "The columns of the body. Default: all that `url`, `params`, `headers` and `methodColumn` do not use.",
-        example="id,name", group="Body", applies=WRITES, known_as=("columns", "fields", "select"),
+        example="id,name", group="Body", applies=SENDS, known_as=("columns", "fields", "select"),
     ),
     Option(
         "body.nulls", CHOICE, "A null column: written as null, or left out.", "keep", choices=("keep", "omit"),
-        group="Body", applies=WRITES, known_as=("ignoreNullFields", "dropNulls", "nulls"),
+        group="Body", applies=SENDS, known_as=("ignoreNullFields", "dropNulls", "nulls"),
     ),
     Option(
         "body.nonFinite", CHOICE, "NaN and infinity, which JSON cannot hold: an error, or null.", "fail",
-        choices=("fail", "null"), group="Body", applies=WRITES, known_as=("nan", "body.nan"),
+        choices=("fail", "null"), group="Body", applies=SENDS, known_as=("nan", "body.nan"),
     ),
     Option(
         "body.decimals", CHOICE, "A decimal: an exact JSON number, or text.", "number", choices=("number", "string"),
-        group="Body", applies=WRITES,
+        group="Body", applies=SENDS,
     ),
     Option(
         "body.timestamps", CHOICE, "A timestamp: ISO 8601 text, or a number since 1970.", "iso",
-        choices=("iso", "epochSeconds", "epochMillis"), group="Body", applies=WRITES,
+        choices=("iso", "epochSeconds", "epochMillis"), group="Body", applies=SENDS,
         known_as=("timestampFormat", "dateFormat"),
     ),
     Option(
@@ -83,45 +85,45 @@ WRITE = (
     ),
     Option(
         "compression", CHOICE, "How bodies are compressed.", "none", choices=("none", "gzip"), group="Body",
-        applies=WRITES, known_as=("compress", "codec", "gzip", "contentEncoding"),
+        applies=SENDS, known_as=("compress", "codec", "gzip", "contentEncoding"),
     ),
     Option(
-        "batch.rows", INTEGER, "The most rows in one request.", "1", minimum=1, group="Batches", applies=WRITES,
+        "batch.rows", INTEGER, "The most rows in one request.", "1", minimum=1, group="Batches", applies=SENDS,
         known_as=("batchSize", "batch", "rowsPerRequest", "maxRecords", "chunkSize"),
     ),
     Option(
         "batch.bytes", SIZE, "The most bytes in one body, before compression.", "4MB", minimum=1, group="Batches",
-        applies=WRITES, known_as=("maxBatchBytes", "maxBytes", "batch.maxBytes"),
+        applies=SENDS, known_as=("maxBatchBytes", "maxBytes", "batch.maxBytes"),
     ),
     Option(
         "batch.format", CHOICE,
         "How rows share a body. Default: `array` where `batch.rows` is above 1; a single row stands bare.",
-        choices=("array", "ndjson", "envelope"), group="Batches", applies=WRITES,
+        choices=("array", "ndjson", "envelope"), group="Batches", applies=SENDS,
     ),
     Option(
         "batch.envelope", ENVELOPE, 'The object around the rows; `"{rows}"` is where their array goes.',
-        example='{"records": "{rows}"}', group="Batches", applies=WRITES, known_as=("envelope", "wrapper"),
+        example='{"records": "{rows}"}', group="Batches", applies=SENDS, known_as=("envelope", "wrapper"),
     ),
     Option(
         "batch.maxSplits", INTEGER,
         "How often a refused batch is halved to find the bad row; then the rest of it is refused. 0: never.", "64",
-        minimum=0, group="Batches", applies=WRITES,
+        minimum=0, group="Batches", applies=SENDS,
     ),
     Option(
         "results.path", TEXT, "Where an answer lists the fate of each row: a dotted path, `$` for the answer itself.",
-        example="items", group="Batches", applies=WRITES, known_as=("results",),
+        example="items", group="Batches", applies=SENDS, known_as=("results",),
     ),
     Option(
         "results.id", TEXT, "The field of an entry that names its row. Default: by position.", example="id",
-        group="Batches", applies=WRITES,
+        group="Batches", applies=SENDS,
     ),
     Option(
         "results.ok", TEXT, "The field that says accepted: true, or a status in `successCodes`.", example="status",
-        group="Batches", applies=WRITES,
+        group="Batches", applies=SENDS,
     ),
     Option(
         "results.error", TEXT, "The field that holds the reason; where it is set, the row was refused.",
-        example="error.message", group="Batches", applies=WRITES,
+        example="error.message", group="Batches", applies=SENDS,
     ),
     Option(
         "onError", CHOICE, "A row that is refused for good: fails the write, or goes to `responses`.", "fail",
@@ -134,7 +136,7 @@ WRITE = (
     ),
     Option(
         "responses", TEXT, "Where the response log is kept: a folder or URI.", example="/data/responses/users",
-        group="Response log", applies=WRITES,
+        group="Response log", applies=SENDS,
         known_as=("responsePath", "responseTable", "deadLetterPath", "outputPath", "deadLetter", "log.path", "log"),
     ),
     Option(
@@ -143,11 +145,11 @@ WRITE = (
     ),
     Option(
         "log.row", CHOICE, "Which rows are kept.", "onError", choices=_LOG_CHOICES, group="Response log",
-        applies=WRITES,
+        applies=SENDS,
     ),
     Option(
         "log.flush", FLUSH, "When the log is written: after this long, or this many rows.", "1s,5000",
-        group="Response log", applies=WRITES, known_as=("flushInterval",),
+        group="Response log", applies=SENDS, known_as=("flushInterval",),
     ),
     Option(
         "keyColumns", NAMES, "The columns that identify a row.", example="id", group="Identity", applies=WRITES,
@@ -159,16 +161,16 @@ WRITE = (
     ),
     Option(
         "runId", TEXT, "Names the write, so that a later run knows what it sent. Default: made anew for each write.",
-        example="2026-11-21", group="Identity", applies=WRITES,
+        example="2026-11-21", group="Identity", applies=SENDS,
     ),
     Option(
         "idempotency.header", HEADER, "The header that carries a key which is the same for every try.",
-        example="Idempotency-Key", group="Identity", applies=WRITES,
+        example="Idempotency-Key", group="Identity", applies=SENDS,
         known_as=("idempotencyKey", "idempotent", "idempotency"),
     ),
     Option(
         "idempotency.quote", BOOLEAN, "Write the key in quotes, as the IETF draft has it.", "false", group="Identity",
-        applies=WRITES,
+        applies=SENDS,
     ),
 )  # fmt: skip
 

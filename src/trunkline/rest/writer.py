@@ -28,7 +28,7 @@ from pyspark.sql.types import (
 )
 
 from trunkline.errors import OptionError, ResponseLogError
-from trunkline.http.setup import check_files_and_doors
+from trunkline.http.setup import check_files_and_doors, link_of
 from trunkline.literals import warn_of_literals
 from trunkline.micro_batch import micro_batch, task_context
 from trunkline.options import Options
@@ -68,7 +68,7 @@ class RestWriter:
         warn_of_literals(parsed)
         _check_schema(schema, parsed)
         builder = RequestBuilder(parsed, schema.fieldNames())
-        _check_on_driver(parsed)
+        check_on_driver(parsed)
         run_id = parsed["runId"] or str(uuid.uuid4())
         self._plan = WritePlan(parsed, builder, run_id, uuid.uuid4().hex)
         self._schema = schema.jsonValue()
@@ -88,7 +88,7 @@ class RestWriter:
         options = self._plan.options
         location = locate(options["responses"]) if options["responses"] else None
         for nonce in {report.nonce for report in reports if report} | {self._plan.nonce}:
-            StopFlag(nonce, location).clear()
+            StopFlag(nonce, location, link_of(options)).clear()
         state = "failed" if error or aborted else "succeeded"
         run = next((report.run_id for report in reports if report), self._plan.run_id)
         if location is not None:
@@ -134,6 +134,23 @@ class RestStreamWriter(RestWriter, DataSourceStreamWriter, DataSourceArrowWriter
         self._finish(messages, batchId, aborted=True)
 
 
+def check_on_driver(options: Options) -> None:
+    """What would fail in every task fails here, once.
+
+    Raises:
+        OptionError: The rate cannot be kept, a door or certificate cannot be loaded, or the log's folder not be made.
+    """
+    if options["rateLimit"] and not (options["rateLimitTasks"] or options["coordinator.url"]):
+        raise OptionError(
+            "rest: rateLimit is for the whole query, and a task cannot see how many others run: "
+            "add rateLimitTasks=N (tasks that run at once, at most the cluster's cores), "
+            "the options of a trunkline.coordinator, or df.coalesce(1) with rateLimitTasks=1. Nothing was sent"
+        )
+    check_files_and_doors(options)
+    if options["responses"]:
+        prepare_folder(options["responses"])
+
+
 def _check_schema(schema: StructType, options: Options) -> None:
     """Refuse what Spark cannot hand to Python, names of which JSON would keep one, and what cannot be put in order."""
     problems = [f"column {path}: {problem}" for path, problem in _unsendable(schema, "")]
@@ -164,16 +181,3 @@ def _unsendable(kind: DataType, path: str) -> Iterator[tuple[str, str]]:
 
 def _now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def _check_on_driver(options: Options) -> None:
-    """What would fail in every task fails here, once."""
-    if options["rateLimit"] and not options["rateLimitTasks"]:
-        raise OptionError(
-            "rest: rateLimit is for the whole query, and a task cannot see how many others run: "
-            "add rateLimitTasks=N (tasks that run at once, at most the cluster's cores), "
-            "or df.coalesce(1) with rateLimitTasks=1. Nothing was sent"
-        )
-    check_files_and_doors(options)
-    if options["responses"]:
-        prepare_folder(options["responses"])

@@ -48,6 +48,10 @@ class Envelope:
         """How many records there are. Whoever reads them knows without a look through the text."""
         return len(self._elements)
 
+    def texts(self) -> list[bytes]:
+        """Each record's own text."""
+        return [bytes(element) for element in self._elements]
+
     def last(self) -> Any:
         """The last record; None when there is none."""
         return msgspec.json.decode(self._elements[-1]) if self._elements else None

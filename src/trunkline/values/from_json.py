@@ -11,7 +11,7 @@ by value, and the parse mode says what becomes of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,7 +21,7 @@ from trunkline.errors import ResponseError
 from trunkline.values.columns import StructNode
 from trunkline.values.envelope import BOM, head
 from trunkline.values.leaves import FAILURES, Misfit, Reading
-from trunkline.values.modes import ReadOptions, Records
+from trunkline.values.modes import ReadOptions, Records, told
 
 # Records that are no longer halved: reading so few value by value costs about as much as another try.
 _FEW = 8
@@ -118,6 +118,33 @@ class JsonDecoder:
 
         batch = self._at_once(decoded)
         return self._apart([text.strip() for text in texts]) if batch is None else batch
+
+    def documents(self, texts: Sequence[bytes]) -> tuple[pa.RecordBatch, dict[int, str]]:
+        """A row for each text, whatever the parse mode, and what of which does not fit: there the row is null.
+
+        Args:
+            texts: A JSON object each.
+
+        Returns:
+            The rows, and for each text that does not fit, by its position, what is wrong first.
+        """
+        for loose in self._ways:
+            try:
+                rows = [self._single[loose].decode(text) for text in texts]
+                for text in texts:
+                    text.decode()  # fields that are not asked for are skipped without a look at their bytes
+                return self._batch(rows, loose=loose), {}
+            except FAILURES:
+                continue
+        problems: dict[int, str] = {}
+        found: list[dict[str, Any]] = []
+        for number, text in enumerate(texts):
+            misfits: list[Misfit] = []
+            found.append(self._record.members(text, "", "", misfits) or {})
+            if misfits:
+                problems[number] = told(misfits[0])
+        columns = [pa.array([row.get(field.name) for row in found], field.type) for field in self._rows.fields]
+        return self._rows.batch(columns), problems
 
     def _at_once(self, decoded: Callable[[bool], list[Any]]) -> pa.RecordBatch | None:
         for loose in self._ways:

@@ -1,0 +1,67 @@
+"""What the answer to several rows says to each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from trunkline.http.message import Outcome
+from trunkline.http.verdict import Rules, refusal_kind
+from trunkline.rest.results import ResultReader, ResultsError, RowResult
+from trunkline.values import texts
+
+_AUTH_STATUSES = frozenset({401, 403})
+
+
+class Entry(NamedTuple):
+    """One row's end: its outcome, its status, the reason where it was not accepted, and its part of the answer."""
+
+    kind: str
+    status: int
+    reason: str
+    body: bytes
+
+
+def entries_of(
+    reader: ResultReader, outcome: Outcome, batch: pa.RecordBatch, rows: Sequence[int], rules: Rules
+) -> list[Entry] | None:
+    """The entry of each row; None where the answer speaks for all of them at once.
+
+    Args:
+        reader: Knows where entries stand.
+        outcome: Of the request that carried the rows.
+        batch: Holds the rows.
+        rows: Which of them were sent.
+        rules: By what a status of an entry is judged.
+    """
+    exchange = outcome.exchange
+    if exchange is None or outcome.kind not in {"accepted", "rejected"} or outcome.status in _AUTH_STATUSES:
+        return None
+    if outcome.kind == "rejected" and not exchange.body:
+        return None
+    try:
+        found = reader.entries(exchange.body, len(rows), lambda: _ids(reader, batch, rows))
+    except ResultsError as error:
+        if outcome.kind == "rejected":
+            return None
+        return [Entry("ambiguous", outcome.status, str(error), exchange.body)] * len(rows)
+    return [_entry(outcome, result, text, rules) for result, text in found]
+
+
+def _entry(outcome: Outcome, result: RowResult, text: bytes, rules: Rules) -> Entry:
+    status = result.status or outcome.status
+    if result.ok and outcome.kind == "accepted":
+        return Entry("accepted", status, "", text)
+    kind = refusal_kind(result.status, outcome.request, rules) if result.status else "rejected"
+    return Entry("exhausted" if kind == "retry" else kind, status, result.reason or outcome.reason, text)
+
+
+def _ids(reader: ResultReader, batch: pa.RecordBatch, rows: Sequence[int]) -> list[str | None]:
+    name = (reader.id_field or "").rpartition(".")[2]
+    if name not in batch.schema.names:
+        message = f"results.id={reader.id_field}: there is no column {name} to tell rows by"
+        raise ResultsError(message)
+    found: list[str | None] = texts(batch.column(name)).take(pa.array(rows, pa.int64())).to_pylist()
+    return found
