@@ -7,6 +7,8 @@ A page marks the place:
 
     <!-- options:rest:all -->            the options of a format
     <!-- /options -->
+    <!-- pipeline -->                    the keys of a pipeline file
+    <!-- /pipeline -->
     <!-- file:examples/doors.py -->      a file of the repository
     <!-- /file -->
 """
@@ -20,17 +22,20 @@ from pathlib import Path
 
 from trunkline.jobs.options import TABLE as JOBS
 from trunkline.options import Option, markdown
+from trunkline.pipelines.schema import markdown as pipeline_markdown
 from trunkline.rest.options import TABLE as REST
 
 ROOT = Path(__file__).parents[1]
 TABLES: dict[str, Sequence[Option]] = {"rest": REST, "jobs": JOBS}
 _OPTIONS = re.compile(r"(<!-- options:(\w+):all -->\n).*?(<!-- /options -->)", re.DOTALL)
+_PIPELINE = re.compile(r"(<!-- pipeline -->\n).*?(<!-- /pipeline -->)", re.DOTALL)
 _FILE = re.compile(r"(<!-- file:(\S+) -->\n).*?(<!-- /file -->)", re.DOTALL)
 
 
 def generated(text: str) -> str:
     """A page with everything between its markers made anew."""
     text = _OPTIONS.sub(lambda m: f"{m[1]}\n{markdown(TABLES[m[2]])}\n{m[3]}", text)
+    text = _PIPELINE.sub(lambda m: f"{m[1]}\n{pipeline_markdown()}\n{m[2]}", text)
     return _FILE.sub(lambda m: f"{m[1]}\n```py\n{(ROOT / m[2]).read_text(encoding='utf-8')}```\n\n{m[3]}", text)
 
 

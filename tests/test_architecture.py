@@ -22,6 +22,7 @@ PACKAGE = ROOT / "src" / "trunkline"
 FOUNDATION, ENGINE, CONNECTORS, PIPELINES, DEMO, COMMANDS = range(6)
 STOREYS = {
     "http": ENGINE,
+    "coordination": ENGINE,
     "responses": ENGINE,
     "compact": ENGINE,
     "session": CONNECTORS,
@@ -34,6 +35,8 @@ STOREYS = {
     "demo": DEMO,
     "cli": COMMANDS,
 }
+# These are used without Spark too.
+ENGINE_PARTS = {"http", "coordination"}
 # From the connectors upward the parts of one storey do not know each other, but for the Spark session they all use.
 SHARED = {"session"}
 
@@ -64,7 +67,7 @@ def test_libraries_stay_in_their_place(path: Path) -> None:
     """The engine never names Spark, and a connector never names an HTTP library."""
     part = part_of(path)
     banned = set()
-    if part == "http":
+    if part in ENGINE_PARTS:
         banned = {"pyspark"}
     elif STOREYS.get(part) == CONNECTORS:
         banned = HTTP_LIBRARIES
@@ -84,8 +87,8 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 
 def test_the_engine_loads_no_spark() -> None:
-    """Every module of `trunkline.http` can be imported without loading Spark, directly or through others."""
-    modules = [dotted(path) for path in MODULES if part_of(path) == "http"]
+    """Every module of engine and coordinator can be imported without loading Spark, directly or through others."""
+    modules = [dotted(path) for path in MODULES if part_of(path) in ENGINE_PARTS]
     assert modules != []
     assert "pyspark" not in loaded_by("\n".join(f"import {name}" for name in modules))
 

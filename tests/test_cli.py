@@ -276,3 +276,18 @@ def until_running(folder: Path, capsys: Captured) -> None:
     while '"RUNNING"' not in capsys.readouterr().out:
         assert time.monotonic() < deadline
         assert main(["runs", "--json", "-o", f"local.folder={folder}"]) == 0
+
+
+def test_a_credential_on_the_command_line_is_refused(capsys: Captured) -> None:
+    assert main(["coordinator", "--auth", "type=bearer", "--auth", "token=t0ken"]) == 2
+    shown = capsys.readouterr()
+    assert "--auth token: others can see a command line: give env:NAME or file:/path" in shown.err
+    assert "t0ken" not in shown.out + shown.err
+
+
+def test_a_file_that_holds_no_key_is_not_overwritten(capsys: Captured, tmp_path: Path) -> None:
+    other = tmp_path / "notes.json"
+    other.write_text("{}")
+    assert main(["coordinator", "--options-file", str(other)]) == 2
+    assert "is there and holds no coordinator.token" in capsys.readouterr().err
+    assert other.read_text() == "{}"

@@ -7,7 +7,6 @@ import copy
 import html
 import json
 import pickle
-import sys
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -103,10 +102,12 @@ def test_what_is_missing_is_named_by_option_and_reference(monkeypatch: pytest.Mo
         f"file:{tmp_path}/binary": f"auth.token: file:{tmp_path}/binary is not UTF-8 text",
         "file:token": "auth.token: a file: reference needs an absolute path: file:/path",
         "databricks:scope": "auth.token: a databricks: reference is written databricks:scope/key",
-        "vault:a#b": "auth.token: vault: references are not in this release; "
-        "use env:NAME, file:/path or databricks:scope/key",
-        "azure-keyvault:v/n": "auth.token: azure-keyvault: references are not in this release; "
-        "use env:NAME, file:/path or databricks:scope/key",
+        "vault:a#b": "auth.token: a vault: reference is written vault:mount/path#field",
+        "vault:secret/a": "auth.token: a vault: reference is written vault:mount/path#field",
+        "aws-secretsmanager:": "auth.token: an aws-secretsmanager: reference is written aws-secretsmanager:name, "
+        "or aws-secretsmanager:name#field",
+        "azure-keyvault:v": "auth.token: an azure-keyvault: reference is written azure-keyvault:vault/name, "
+        "the vault by its name or its host",
     }
     found = {}
     for reference in cases:
@@ -114,66 +115,6 @@ def test_what_is_missing_is_named_by_option_and_reference(monkeypatch: pytest.Mo
             resolve(reference, option="auth.token")
         found[reference] = str(caught.value)
     assert found == cases
-
-
-def test_databricks_says_what_it_needs_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Away from Databricks, without its SDK, the error names the cure."""
-    monkeypatch.setitem(sys.modules, "databricks", None)
-    monkeypatch.setitem(sys.modules, "databricks.sdk", None)
-    with pytest.raises(OptionError, match="databricks:scope/key needs Databricks, or `pip install databricks-sdk`"):
-        resolve("databricks:scope/key", option="auth.token")
-
-
-# Stands in for the Databricks SDK, so that no workspace is needed: the calls we make, and what it answers them with.
-DATABRICKS_SDK = """
-import base64, types
-
-class WorkspaceClient:
-    def __init__(self):
-        if LOGIN is None:
-            raise ValueError("default auth: cannot configure default credentials, hunter2")
-        self.secrets = self
-
-    def get_secret(self, scope, key):
-        if (scope, key) != ("scope", "key"):
-            raise LookupError("hunter2")
-        return types.SimpleNamespace(value=base64.b64encode("p\u00e4ss\\n".encode()).decode())
-"""
-
-
-@pytest.mark.parametrize(
-    ("login", "reference", "expected"),
-    [
-        ("me", "databricks:scope/key", "p\u00e4ss\n"),
-        ("me", "databricks:scope/other", "auth.token: databricks:scope/other cannot be read: LookupError"),
-        (
-            None,
-            "databricks:scope/key",
-            (
-                "auth.token: databricks:scope/key: the Databricks SDK finds no login; "
-                "set DATABRICKS_HOST and DATABRICKS_TOKEN"
-            ),
-        ),
-    ],
-)
-def test_a_databricks_secret_is_decoded(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, login: str | None, reference: str, expected: str
-) -> None:
-    """The value as it was stored, or an error without anything the SDK said."""
-    folder = tmp_path / "databricks" / "sdk"
-    folder.mkdir(parents=True)
-    (folder.parent / "__init__.py").touch()
-    (folder / "__init__.py").write_text(f"LOGIN = {login!r}\n{DATABRICKS_SDK}", encoding="utf-8")
-    for name in ("databricks", "databricks.sdk"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.syspath_prepend(tmp_path)
-    try:
-        found = resolve(reference, option="auth.token").reveal()
-    except OptionError as error:
-        found = str(error)
-    for name in ("databricks", "databricks.sdk"):
-        sys.modules.pop(name)
-    assert found == expected
 
 
 @given(passwords, surroundings, surroundings)

@@ -54,6 +54,7 @@ FRAMES = {
     "rest.md": "SELECT id, name, concat(lower(name), '@example.com') AS email, 'core' AS team"
     " FROM VALUES (1, 'Ann'), (2, 'Bob'), (3, 'Eve'), (4, 'Joe') AS t (id, name)",
     "authentication-patterns.md": "SELECT 1 AS id, 'Ann' AS name",
+    "enrichment.md": "SELECT * FROM VALUES (101, 1), (102, 2), (103, 3), (104, 1) AS t (order_id, company)",
     "delivery.md": "SELECT id, name, TIMESTAMP'2026-11-21 08:00:00' AS updated_at"
     " FROM VALUES (1, 'Ann'), (2, 'Bob') AS t (id, name)",
     "middleware.md": "SELECT * FROM VALUES (1, 'Ann', false), (2, 'Bob', true) AS t (id, name, deleted)",
@@ -63,6 +64,14 @@ ROUTES: dict[str, list[dict[str, Any]]] = {
     "* /users/{id}": [{"status": 200}],
     "POST /users/batch": [
         {"each": [{"when": {"json": {"id": 2}}, "status": 409, "error": {"message": "exists"}}], "wrap": "items"}
+    ],
+    "GET /companies/{id}": [
+        {"when": {"path": "/1"}, "body": {"name": "Acme", "founded": "1999-05-01"}},
+        {"when": {"path": "/2"}, "status": 404, "body": {"error": "unknown company"}},
+        {"body": {"name": "Initech", "founded": "unknown"}},
+    ],
+    "POST /scores": [
+        {"body": {"items": [{"order_id": number, "score": number / 200} for number in (104, 103, 102, 101)]}},
     ],
     "POST /signups": [
         {"when": {"json": {"id": 3}}, "status": 422, "body": {"error": "name is taken"}},
@@ -97,6 +106,7 @@ DATASETS: dict[str, dict[str, Any]] = {
     "GET /countries": {"rows": THREE, "paging": "none", "records": ""},
     "GET /orders": {"rows": THREE, "paging": "offset", "cap": 2, "total": True},
     "GET /products": {"rows": THREE, "paging": "page", "total": "header", "records": "data"},
+    "GET /companies/{id}/orders": {"rows": THREE, "paging": "cursor", "size": 2},
     "GET /events": {"rows": THREE, "paging": "cursor", "size": 2, "records": "data", "next_field": "meta.next"},
     "POST /graphql": {
         "rows": THREE, "paging": "cursor", "size": 2, "params_in": "body", "cursor_param": "variables.after",

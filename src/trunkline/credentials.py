@@ -9,6 +9,9 @@ A reference says where a credential is kept, so that SQL views, pipeline files a
     env:NAME                     an environment variable of the driver
     file:/path                   a file of the driver; one newline at its end is not part of it
     databricks:scope/key         a Databricks secret
+    vault:mount/path#field       a field of a secret of HashiCorp Vault, key-value engine version 2
+    aws-secretsmanager:id#field  a secret of AWS Secrets Manager, by name or ARN; without a field, all of its text
+    azure-keyvault:vault/name    a secret of Azure Key Vault
 
 References are resolved on the driver; what travels to the tasks is the resolved `Secret`.
 """
@@ -28,11 +31,22 @@ from urllib.parse import quote, quote_plus
 from trunkline.errors import OptionError
 
 MASK = "***"
-# Schemes that are promised, not there yet. Known, so that none of them is ever sent as if it were the credential.
-_LATER = ("vault", "aws-secretsmanager", "azure-keyvault")
-_REFERENCE = re.compile(rf"(env|file|databricks|{'|'.join(_LATER)}):")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_DATABRICKS_PATH = re.compile(r"[^/\s]+/[^/\s]+")
+# What stands after each scheme, and how a reference of it is written.
+_WRITTEN = {
+    "env": (r"[A-Za-z_][A-Za-z0-9_]*", "an env: reference is written env:NAME, the name of an environment variable"),
+    "file": (r"/.*", "a file: reference needs an absolute path: file:/path"),
+    "databricks": (r"[^/\s]+/[^/\s]+", "a databricks: reference is written databricks:scope/key"),
+    "vault": (r"[^/\s#]+(/[^/\s#]+)+#[^#]+", "a vault: reference is written vault:mount/path#field"),
+    "aws-secretsmanager": (
+        r"[^\s#]+(#[^#]+)?",
+        "an aws-secretsmanager: reference is written aws-secretsmanager:name, or aws-secretsmanager:name#field",
+    ),
+    "azure-keyvault": (
+        r"[A-Za-z0-9.-]+/[A-Za-z0-9-]+(/[A-Za-z0-9]+)?",
+        "an azure-keyvault: reference is written azure-keyvault:vault/name, the vault by its name or its host",
+    ),
+}
+_REFERENCE = re.compile(rf"({'|'.join(_WRITTEN)}):")
 # Of a secret inside Base64 only whole characters can be looked for; fewer than these would match ordinary words.
 _SHORTEST_BASE64 = 4
 _BASE64_RUN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
@@ -97,23 +111,14 @@ def unresolved(text: str) -> Secret:
     """The `Secret` for what a user wrote: a literal, or a reference to be resolved later.
 
     Raises:
-        ValueError: The reference is misspelt, or its kind is not in this release.
+        ValueError: The reference is misspelt.
     """
     if not is_reference(text):
         return Secret(text)
     scheme, _, rest = text.partition(":")
-    if scheme in _LATER:
-        message = f"{scheme}: references are not in this release; use env:NAME, file:/path or databricks:scope/key"
-        raise ValueError(message)
-    if scheme == "env" and not _NAME.fullmatch(rest):
-        message = "an env: reference is written env:NAME, the name of an environment variable"
-        raise ValueError(message)
-    if scheme == "file" and not rest.startswith("/"):
-        message = "a file: reference needs an absolute path: file:/path"
-        raise ValueError(message)
-    if scheme == "databricks" and not _DATABRICKS_PATH.fullmatch(rest):
-        message = "a databricks: reference is written databricks:scope/key"
-        raise ValueError(message)
+    pattern, written = _WRITTEN[scheme]
+    if not re.fullmatch(pattern, rest, re.DOTALL):
+        raise ValueError(written)
     return Secret("", reference=text)
 
 
@@ -127,16 +132,15 @@ def resolve(credential: str | Secret, option: str = "credential") -> Secret:
         option: The option it was given in, for the error.
 
     Raises:
-        OptionError: The reference is misspelt or what it points to is missing or empty. Names the option and the
-            reference, never a value.
+        OptionError: The reference is misspelt, what it points to is missing or empty, or the package that asks for it
+            is not installed. Names the option and the reference, never a value.
     """
     try:
         secret = credential if isinstance(credential, Secret) else unresolved(credential)
         if secret.resolved:
             return secret
         scheme, _, rest = secret.reference.partition(":")
-        look_up = {"env": _from_environment, "file": _from_file, "databricks": _from_databricks}[scheme]
-        value = look_up(rest)
+        value = _look_up(scheme, rest)
         if not value:
             message = f"{secret.reference} is empty"
             raise ValueError(message)
@@ -184,6 +188,15 @@ class Redactor:
         return f"<Redactor of {len(self._plain)} spellings>"
 
 
+def _look_up(scheme: str, rest: str) -> str:
+    if scheme in {"env", "file"}:
+        return _from_environment(rest) if scheme == "env" else _from_file(rest)
+    # Loaded when one is looked up: nobody else needs it.
+    from trunkline import secret_stores
+
+    return secret_stores.LOOK_UP[scheme](rest)
+
+
 def _from_environment(name: str) -> str:
     value = os.environ.get(name)
     if value is None:
@@ -202,26 +215,6 @@ def _from_file(path: str) -> str:
         message = f"file:{path} cannot be read on the driver: {error.strerror}"
         raise ValueError(message) from None
     return text.removesuffix("\n").removesuffix("\r")
-
-
-def _from_databricks(path: str) -> str:
-    scope, _, key = path.partition("/")
-    try:
-        from databricks.sdk import WorkspaceClient  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        message = f"databricks:{path} needs Databricks, or `pip install databricks-sdk` and its login"
-        raise ValueError(message) from None
-    try:
-        client = WorkspaceClient()
-    except ValueError:
-        message = f"databricks:{path}: the Databricks SDK finds no login; set DATABRICKS_HOST and DATABRICKS_TOKEN"
-        raise ValueError(message) from None
-    try:
-        encoded = client.secrets.get_secret(scope=scope, key=key).value
-    except Exception as error:  # noqa: BLE001 - the SDK's own text may hold a value: only the type is told
-        message = f"databricks:{path} cannot be read: {type(error).__name__}"
-        raise ValueError(message) from None
-    return base64.b64decode(encoded or "").decode("utf-8")
 
 
 def _spellings(value: str) -> set[str]:

@@ -1,0 +1,217 @@
+"""What a pipeline file demands beyond the shape of its keys, all told at once and before Spark is loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from trunkline.credentials import is_reference, unresolved
+from trunkline.errors import OptionError
+from trunkline.pipelines.config import Pipeline, Step
+from trunkline.pipelines.loading import Loaded, load, refusal
+from trunkline.pipelines.planning import FALLBACK, inputs_of, needs_of, sorted_by, streams_of
+from trunkline.pipelines.problems import named, problems_of
+from trunkline.pipelines.secrets import ENCRYPTED, ENCRYPTION_KEY, NAMED, is_secret
+from trunkline.pipelines.step_checks import RULES, Problem, option_problems, said_given, step_problems
+from trunkline.pipelines.tree import Path, near
+
+# Streaming sinks that Spark lets go without a checkpoint.
+_WITHOUT_CHECKPOINT = ("console", "memory", "noop")
+_CHECKPOINTS = "spark.sql.streaming.checkpointLocation"
+# Below these keys a runner looks secrets up.
+_LOOKED_UP = {"options", "config", "conf"}
+_NAMED_WITHIN = re.compile(rf"{NAMED}([\w-]+)")
+
+# Sentences whose subject is the key.
+_SAYS_OF_KEY = ("is ", "must ", "has ", "holds ", "goes ", "names ", "takes ", "needs ")
+
+
+def read_pipeline(
+    uri: str,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Pipeline:
+    """Read a pipeline file and check all of it. Neither Spark nor a cloud library is loaded, nothing is looked up.
+
+        pipeline = read_pipeline("users.conf", overrides=["vars.root=/tmp/data"])
+
+    Args:
+        uri: A path, or any URI `pyarrow.fs` knows; `.conf`, `.hocon`, `.yaml`, `.yml` or `.json`.
+        overrides: `["spark.master=local[2]", "steps.load.write.path=/x"]`, or the same as a mapping.
+        environment: Default: that of the process.
+
+    Raises:
+        OptionError: With file, line and key of every problem.
+        MissingExtraError: What the file needs is not installed.
+    """
+    loaded = load(uri, overrides, environment)
+    try:
+        pipeline = Pipeline.model_validate(loaded.data)
+    except ValidationError as error:
+        found = problems_of(error, loaded.data)
+        raise _refusal(loaded, found) from None
+    found = list(_problems(pipeline))
+    if found:
+        raise _refusal(loaded, [(path, _said(pipeline, path, sentence)) for path, sentence in found])
+    return pipeline
+
+
+def _refusal(loaded: Loaded, found: Sequence[Problem]) -> OptionError:
+    told = [(loaded.at(path), loaded.told(path, sentence)) for path, sentence in found]
+    return refusal(loaded.file, list(dict.fromkeys(text for _, text in sorted(told, key=lambda one: one[0]))))
+
+
+def _said(pipeline: Pipeline, path: Path, sentence: str) -> str:
+    key = named(path, {"steps": [{"name": step.name} for step in pipeline.steps]})
+    return f"{key} {sentence}" if sentence.startswith(_SAYS_OF_KEY) else f"{key}: {sentence}"
+
+
+def _problems(pipeline: Pipeline) -> Iterator[Problem]:
+    yield from _session(pipeline)
+    yield from _told(pipeline)
+    yield from _secrets(pipeline)
+    names = [step.name for step in pipeline.steps]
+    shape = [problem for at, step in enumerate(pipeline.steps) for problem in step_problems(("steps", at), step, names)]
+    shape += _doubled(names)
+    yield from shape
+    for at, step in enumerate(pipeline.steps):
+        yield from option_problems(pipeline, ("steps", at), step)
+    # Who takes whose rows is only known where names are, and each step is one thing.
+    if not shape:
+        yield from _graph(pipeline)
+
+
+def _session(pipeline: Pipeline) -> Iterator[Problem]:
+    spark = pipeline.spark
+    if spark.master and spark.remote:
+        yield ("spark", "remote"), "is given beside master: a session is either"
+    for key in spark.conf:
+        if not key.startswith("spark."):
+            yield ("spark", "conf", key), "is no setting of Spark's: they begin with spark."
+        elif key in {"spark.master", "spark.remote", "spark.app.name"}:
+            yield ("spark", "conf", key), f"has a key of its own: {key.replace('app.name', 'app_name')}"
+
+
+def _told(pipeline: Pipeline) -> Iterator[Problem]:
+    for at, notify in enumerate(pipeline.notify):
+        ways = [way for way in ("webhook", "sns", "log", "call") if getattr(notify, way) is not None]
+        if len(ways) != 1:
+            yield ("notify", at), f"takes one of webhook, sns, log, call: {said_given(ways)}"
+        if notify.options and "webhook" not in ways:
+            yield ("notify", at, "options"), "is for webhook"
+        if notify.config and "call" not in ways:
+            yield ("notify", at, "config"), "is for call"
+
+
+def _secrets(pipeline: Pipeline) -> Iterator[Problem]:
+    for name, text in pipeline.secrets.items():
+        path: Path = ("secrets", name)
+        if not is_reference(text):
+            yield path, "holds no reference: env:NAME, file:/path, vault:path#field, aws-secretsmanager:id, ..."
+            continue
+        yield from _reference(path, text)
+    for path, text in _texts(pipeline.model_dump(by_alias=True, exclude={"secrets"}, exclude_unset=True), ()):
+        if path[0] == "vars" or path[-1] == "webhook" or _LOOKED_UP & set(path):
+            yield from _use_of_secret(pipeline, path, text)
+        elif text.startswith((NAMED, ENCRYPTED)):
+            yield path, f"is a secret, and none is looked up here: only in {', '.join(sorted(_LOOKED_UP))}"
+        if any(match[1] in pipeline.secrets and match[0] != text for match in _NAMED_WITHIN.finditer(text)):
+            yield path, "joins a secret with text: a secret is a value of its own"
+
+
+def _use_of_secret(pipeline: Pipeline, path: Path, text: str) -> Iterator[Problem]:
+    if not is_secret(text, str(path[-1])):
+        return
+    if text.startswith(NAMED):
+        name = text.removeprefix(NAMED).lstrip("/")
+        if "://" in text:
+            yield path, f"a secret is written ${{secrets.{name or 'name'}}}, and declared in secrets {{ }}"
+        elif name not in pipeline.secrets:
+            guess = near(name, list(pipeline.secrets))
+            yield path, f"secrets has no {name}" + (f": did you mean {guess}?" if guess else "")
+    elif text.startswith(ENCRYPTED):
+        if ENCRYPTION_KEY not in pipeline.secrets:
+            yield path, f'is encrypted: give the key, secrets {{ {ENCRYPTION_KEY} = "env:NAME" }}'
+    else:
+        yield from _reference(path, text)
+
+
+def _reference(path: Path, text: str) -> Iterator[Problem]:
+    try:
+        unresolved(text)
+    except ValueError as error:
+        yield path, str(error)
+
+
+def _texts(held: Any, path: Path) -> Iterator[tuple[Path, str]]:
+    if isinstance(held, Mapping):
+        for key, value in held.items():
+            yield from _texts(value, (*path, key))
+    elif isinstance(held, (list, tuple)):
+        for at, value in enumerate(held):
+            yield from _texts(value, (*path, at))
+    elif isinstance(held, str):
+        yield path, held
+
+
+def _doubled(names: Sequence[str]) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for at, name in enumerate(names):
+        if name.lower() in seen:
+            yield ("steps", at, "name"), "is the name of another step: names are unique, in any case of letters"
+        seen.add(name.lower())
+
+
+def _graph(pipeline: Pipeline) -> Iterator[Problem]:
+    """What can only be said of all steps together."""
+    inputs = inputs_of(pipeline.steps)
+    at = {step.name: ("steps", number) for number, step in enumerate(pipeline.steps)}
+    referenced = {step.name: tuple(rule.step for rule in step.expect or () if rule.step) for step in pipeline.steps}
+    needs = {name: (*found, *referenced[name]) for name, found in needs_of(pipeline.steps, inputs).items()}
+    order, circle = sorted_by(needs)
+    if circle:
+        yield at[circle[0]], f"goes in a circle: {' needs '.join(circle)}"
+        return
+    streams = streams_of({step.name: step for step in pipeline.steps}, order, inputs)
+    for number, step in enumerate(pipeline.steps):
+        path = ("steps", number)
+        taken = inputs[step.name]
+        if step.kind in {"request", "expect", "write"} and len(taken) != 1 and (number or step.input is not None):
+            yield (*path, "input"), f"{step.kind} takes the rows of one step: {said_given(taken)}"
+        yield from _streaming(pipeline, path, step, streams)
+        if step.on_failure.startswith(FALLBACK):
+            other = step.on_failure.removeprefix(FALLBACK)
+            if (other in streams) != (step.name in streams):
+                yield (
+                    (*path, "on_failure"),
+                    f"a stream and a batch cannot stand in for each other: see {other}",
+                )
+
+
+def _streaming(pipeline: Pipeline, path: Path, step: Step, streams: set[str]) -> Iterator[Problem]:
+    """Mixes of stream and batch that Spark cannot do."""
+    streaming = step.name in streams
+    for number, rule in enumerate(step.expect or ()):
+        if streaming and not RULES[rule.rule].streams:
+            yield (*path, "expect", number), f"{rule.rule} needs all rows, and a stream never has them all"
+    write = step.write
+    if write is None:
+        return
+    below = (*path, "write")
+    if write.stream is not None and write.stream != streaming:
+        yield (
+            (*below, "stream"),
+            f"its input is {'a stream' if streaming else 'no stream: set stream = true on its read'}",
+        )
+    elif not streaming:
+        for key in ("trigger", "checkpoint", "output_mode"):
+            if getattr(write, key) is not None:
+                yield (*below, key), "is for streams, and the input is none: set stream = true on its read"
+    else:
+        if write.mode not in {None, "append", "merge"}:
+            yield (*below, "mode"), f"a stream cannot {write.mode}: see output_mode"
+        if not write.checkpoint and write.format not in _WITHOUT_CHECKPOINT and _CHECKPOINTS not in pipeline.spark.conf:
+            yield below, "a stream needs checkpoint, a folder that knows how far it is"

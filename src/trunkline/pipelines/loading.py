@@ -1,0 +1,297 @@
+"""A pipeline file as plain data with the line of every key: HOCON, YAML or JSON, overrides, the environment.
+
+loaded = load("s3://bucket/pipelines/users.conf", overrides={"vars.root": "/tmp/data"})
+loaded.data["steps"][0]["name"]
+loaded.at(("steps", 0, "retry"))    # users.conf:12
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+from trunkline.credentials import Redactor
+from trunkline.errors import MissingExtraError, OptionError
+from trunkline.jobs.files import read_text, shown
+from trunkline.pipelines.hocon import SyntaxProblem, parse_hocon, parse_json, parse_value
+from trunkline.pipelines.resolving import MOST_VALUES, Problems, resolved
+from trunkline.pipelines.tree import (
+    Array,
+    Node,
+    Object,
+    Path,
+    Place,
+    Value,
+    scalar,
+    split_keys,
+    text_node,
+)
+
+if TYPE_CHECKING:
+    from yaml import MappingNode, ScalarNode
+    from yaml import Node as YamlNode
+
+WRAPPER = "pipeline"
+# A value from the environment that is shorter is no credential, and cutting it out would spoil other words.
+_SHORTEST_SECRET = 4
+_DEEPEST_NESTING = 60
+# What YAML 1.1 makes of a value without quotes, and what it may be said to be.
+_TAGS = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
+# Includes of includes of ...: deeper than this they go in a circle.
+_DEEPEST = 20
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a file holds.
+
+    Attributes:
+        file: Its path or URI, fit to be shown.
+        data: Plain data. A `pipeline { }` wrapper is taken off, and keys beside it are `vars`.
+        places: Where each value was said, by its path in `data`.
+        redactor: Cuts out of messages what came from the environment.
+    """
+
+    file: str
+    data: dict[str, Any]
+    places: Mapping[Path, Place]
+    redactor: Redactor = field(repr=False)
+
+    def at(self, path: Path) -> Place:
+        """Where a value was said, or what is around it."""
+        for end in range(len(path), 0, -1):
+            if path[:end] in self.places:
+                return self.places[path[:end]]
+        return Place(self.file, 0)
+
+    def told(self, path: Path, sentence: str) -> str:
+        """A problem with its place, and nothing of the environment in it."""
+        return f"{self.at(path)}: {self.redactor.clean(sentence)}"
+
+
+def load(
+    uri: str,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Read a pipeline file.
+
+    Args:
+        uri: A path, or any URI `pyarrow.fs` knows. `.conf` and `.hocon` are HOCON, `.yaml` and `.yml` YAML.
+        overrides: `{"spark.master": "local[2]"}` or `["spark.master=local[2]"]`. A step is found by its name:
+            `steps.load.write.path`. They count before `${...}` is looked up: one for `vars` reaches all that uses it.
+        environment: Default: that of the process.
+
+    Raises:
+        OptionError: It cannot be read, or is not well-formed; with file and line of every problem, and no value.
+        MissingExtraError: YAML needs pyyaml, a URI needs pyarrow.
+    """
+    file = shown(uri)
+    try:
+        root = _parse(uri, file)
+        prefix = _wrapper(root)
+        for name, value in _pairs(overrides):
+            _override(root, prefix, name, value)
+    except SyntaxProblem as problem:
+        raise OptionError(f"{problem.place}: {problem}", problems=[f"{problem.place}: {problem}"]) from None
+    problems = Problems()
+    found = resolved(root, os.environ if environment is None else environment, problems, prefix)
+    data, places = found.data, found.places
+    if prefix:
+        data, places = _unwrapped(data, places, problems)
+    redactor = Redactor(value for value in found.environment if len(value) >= _SHORTEST_SECRET)
+    if problems:
+        told = [f"{place or file}: {redactor.clean(sentence)}" for place, sentence in problems]
+        raise refusal(file, list(dict.fromkeys(told)))
+    return Loaded(file, data, places, redactor)
+
+
+def refusal(file: str, problems: Sequence[str]) -> OptionError:
+    """The error of a file that is not as it should be."""
+    if len(problems) == 1:
+        return OptionError(problems[0], problems=problems)
+    return OptionError(f"{file}: {len(problems)} problems", problems=problems)
+
+
+def _parse(uri: str, file: str) -> Object:
+    ending = uri.partition("?")[0].rpartition(".")[2].lower()
+    if ending in {"conf", "hocon"}:
+        return _hocon(uri, [], ())
+    if ending in {"yaml", "yml"}:
+        return _yaml(read_text(uri), file)
+    if ending == "json":
+        return parse_json(read_text(uri), file)
+    raise OptionError(f"{file}: what is it? A pipeline file ends in .conf (HOCON), .yaml, .yml or .json")
+
+
+def _hocon(uri: str, within: Sequence[str], base: tuple[str, ...]) -> Object:
+    if uri in within or len(within) > _DEEPEST:
+        raise OptionError(f"{shown(uri)} includes itself, by way of {shown(within[-1])}")
+
+    def include(name: str, place: Place, path: tuple[str, ...]) -> Object:
+        other = name if name.startswith("/") else posixpath.join(posixpath.dirname(uri), name)
+        if not name.endswith((".conf", ".hocon", ".json")):
+            raise SyntaxProblem(place, "what is included ends in .conf, .hocon or .json")
+        try:
+            return _hocon(other, [*within, uri], path)
+        except OptionError as error:
+            raise SyntaxProblem(place, f"include: {error}") from None
+
+    return parse_hocon(read_text(uri), shown(uri), include, base)
+
+
+def _yaml(text: str, file: str) -> Object:
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtraError(f'{file} is YAML: pip install "trunkline[pipelines]"') from None
+    try:
+        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise SyntaxProblem(Place(file, line), f"not YAML: {error.problem or error.context}") from None
+    except RecursionError:
+        raise SyntaxProblem(Place(file, 1), "nested too deeply") from None
+    except yaml.YAMLError:
+        raise SyntaxProblem(Place(file, 1), "not YAML: it holds a character that YAML does not allow") from None
+    if not isinstance(node, yaml.MappingNode):
+        raise SyntaxProblem(Place(file, 1), "not a mapping: name: ..., steps: [...]")
+    found = _YamlReader(file).node(node)
+    assert isinstance(found, Object)  # noqa: S101 - what a mapping becomes
+    return found
+
+
+class _YamlReader:
+    """YAML's nodes as a tree, by YAML 1.2: `on` and `no` are text, and so are dates and 12:30."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._open: set[int] = set()
+        self._values = 0
+
+    def node(self, node: YamlNode) -> Node:
+        # An alias is made anew each time: an override of one is not meant for the others.
+        place = Place(self._file, node.start_mark.line + 1)
+        self._values += 1
+        if len(self._open) > _DEEPEST_NESTING:
+            raise SyntaxProblem(place, "nested too deeply")
+        if self._values > MOST_VALUES:
+            raise SyntaxProblem(place, "the file comes to too much: aliases of aliases")
+        if id(node) in self._open:
+            raise SyntaxProblem(place, "an alias refers to what is around it")
+        if node.tag.rpartition(":")[2] not in _TAGS or not node.tag.startswith("tag:yaml.org,2002:"):
+            raise SyntaxProblem(place, "a tag of its own (!...) means nothing here")
+        self._open.add(id(node))
+        # Its own name for what a node is; yaml's types do not know it.
+        kind = getattr(node, "id", "scalar")
+        if kind == "mapping":
+            found: Node = self._mapping(cast("MappingNode", node), place)
+        elif kind == "sequence":
+            found = Array([self.node(item) for item in node.value], place)
+        else:
+            found = self._scalar(cast("ScalarNode", node), place)
+        self._open.discard(id(node))
+        return found
+
+    def _mapping(self, node: MappingNode, place: Place) -> Object:
+        found = Object(place)
+        merged: list[Node] = []
+        for key, value in node.value:
+            at = Place(self._file, key.start_mark.line + 1)
+            if getattr(key, "id", "") != "scalar":
+                raise SyntaxProblem(at, "a key is text, not a list or a mapping")
+            inner = self.node(value)
+            if key.value == "<<" and not key.style:
+                merged += inner.items if isinstance(inner, Array) else [inner]
+                continue
+            if key.value in found.fields:
+                raise SyntaxProblem(at, f"{key.value} is given twice")
+            inner.place = at
+            found.fields[key.value] = [inner]
+        for other in merged:
+            if not isinstance(other, Object):
+                raise SyntaxProblem(place, "<< takes a mapping")
+            for name, nodes in other.fields.items():
+                found.fields.setdefault(name, nodes)
+        return found
+
+    def _scalar(self, node: ScalarNode, place: Place) -> Node:
+        if not node.style and node.value in {"", "~"}:
+            return Value(None, place)
+        if not node.style and "${" not in node.value:
+            return Value(scalar(node.value), place)
+        return text_node(node.value, place)
+
+
+def _wrapper(root: Object) -> tuple[str, ...]:
+    return (WRAPPER,) if any(isinstance(node, Object) for node in root.fields.get(WRAPPER, [])[-1:]) else ()
+
+
+def _pairs(overrides: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]]:
+    if isinstance(overrides, Mapping):
+        return list(overrides.items())
+    found = []
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip(". "):
+            raise OptionError(f"--override {name}: write KEY=VALUE, as in spark.master=local[2]")
+        found.append((name.strip(), value))
+    return found
+
+
+def _override(root: Object, prefix: tuple[str, ...], name: str, value: Any) -> None:
+    """Assign once more, after all that the files say."""
+    place = Place(f"--override {name}", 0)
+    node = parse_value(value, place.file) if isinstance(value, str) else _plain(value, place)
+    keys = split_keys(name.split("."))
+    if not all(keys):
+        raise SyntaxProblem(place, "a key has an empty part")
+    if prefix and keys[0] != WRAPPER and keys[0] not in root.fields:
+        keys = (*prefix, *keys)
+    own = keys[len(prefix) :] if keys[: len(prefix)] == prefix else keys
+    if own[0] != "steps" or len(own) == 1:
+        root.assign(keys, node)
+        return
+    inside = root.fields[WRAPPER][-1] if prefix else root
+    given = inside.fields.get("steps", []) if isinstance(inside, Object) else []
+    steps = given[-1].items if given and isinstance(given[-1], Array) else []
+    named = {_name(step): step for step in steps if isinstance(step, Object)}
+    step = named.get(own[1]) or (steps[int(own[1])] if own[1].isdecimal() and int(own[1]) < len(steps) else None)
+    if not isinstance(step, Object):
+        raise SyntaxProblem(place, f"there is no step {own[1]}: {', '.join(filter(None, named)) or 'none has a name'}")
+    if len(own) == 2:
+        raise SyntaxProblem(place, f"which key of the step? steps.{own[1]}.KEY=VALUE")
+    step.assign(own[2:], node)
+
+
+def _name(step: Object) -> str | None:
+    given = step.fields.get("name", [])
+    return str(given[-1].value) if given and isinstance(given[-1], Value) else None
+
+
+def _plain(value: Any, place: Place) -> Node:
+    """What a Python caller gave, as a node."""
+    if isinstance(value, Mapping):
+        return Object(place, {str(key): [_plain(item, place)] for key, item in value.items()})
+    if isinstance(value, (list, tuple)):
+        return Array([_plain(item, place) for item in value], place)
+    return Value(value, place)
+
+
+def _unwrapped(
+    data: dict[str, Any], places: Mapping[Path, Place], problems: Problems
+) -> tuple[dict[str, Any], dict[Path, Place]]:
+    """What stands in `pipeline { }`, with the keys beside it as variables."""
+    inside = dict(data[WRAPPER])
+    beside = {key: value for key, value in data.items() if key != WRAPPER}
+    variables = inside.get("vars") or {}
+    for name in beside.keys() & variables.keys():
+        problems.append((places.get((name,)), f"{name} is given twice: beside pipeline {{ }} and in vars"))
+    moved = {path[1:]: place for path, place in places.items() if path[:1] == (WRAPPER,)}
+    moved |= {("vars", *path): place for path, place in places.items() if path and path[0] != WRAPPER}
+    if beside or variables:
+        inside["vars"] = {**beside, **variables}
+    return inside, moved

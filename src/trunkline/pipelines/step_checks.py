@@ -1,0 +1,212 @@
+"""What one step demands beyond the shape of its keys: its kind, its read or write, its expectations, its options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from trunkline.credentials import Secret
+from trunkline.errors import OptionError
+from trunkline.kinds import duration
+from trunkline.pipelines.config import KINDS, Pipeline, Read, Request, Rule, Step, Write
+from trunkline.pipelines.planning import FALLBACK
+from trunkline.pipelines.secrets import ENCRYPTED, referred
+from trunkline.pipelines.tree import Path, near
+
+OWN_FORMATS = ("rest", "jobs")
+
+# Spark has no merge of its own: MERGE INTO is what these formats bring.
+_MERGING = ("delta", "iceberg", "hudi")
+QUARANTINE = "quarantine:"
+
+Problem = tuple[Path, str]
+
+
+class _Takes(NamedTuple):
+    """What a rule takes: what it cannot do without, of what else it needs one at least, and what else it may have.
+
+    Attributes:
+        by_row: Whether it is about single rows, so that the wrong ones can be dropped.
+        streams: Whether Spark can check it in a stream.
+    """
+
+    needs: tuple[str, ...] = ()
+    one_of: tuple[str, ...] = ()
+    may: tuple[str, ...] = ()
+    by_row: bool = True
+    streams: bool = True
+
+
+RULES: dict[str, _Takes] = {
+    "not_null": _Takes(("column",)),
+    "unique": _Takes(("column",), by_row=False, streams=False),
+    "one_of": _Takes(("column", "values")),
+    "between": _Takes(("column",), ("min", "max")),
+    "matches": _Takes(("column", "pattern")),
+    "length": _Takes(("column",), ("min", "max")),
+    "row_count": _Takes((), ("min", "max"), by_row=False, streams=False),
+    "freshness": _Takes(("column", "max_age"), by_row=False, streams=False),
+    "condition": _Takes(("condition",)),
+    "references": _Takes(("column", "step"), (), ("step_column",), streams=False),
+}
+
+
+def step_problems(path: Path, step: Step, names: Sequence[str]) -> Iterator[Problem]:
+    """What can be said of a step on its own, and of the names in it."""
+    kinds = [kind for kind in KINDS if getattr(step, kind) is not None]
+    if len(kinds) != 1:
+        yield path, f"takes one of {', '.join(KINDS)}: {said_given(kinds)}"
+    if step.config and step.call is None:
+        yield (*path, "config"), "is for call"
+    for key in ("input", "after"):
+        for name in getattr(step, key) or ():
+            yield from _step_named((*path, key), step, name, names)
+    if step.on_failure.startswith(FALLBACK):
+        yield from _step_named((*path, "on_failure"), step, step.on_failure.removeprefix(FALLBACK), names)
+    elif step.on_failure not in {"fail", "skip"}:
+        yield (*path, "on_failure"), "is none of fail, skip, fallback:STEP"
+    if step.retry is not None and step.retry.max_delay < step.retry.initial_delay:
+        yield (*path, "retry", "max_delay"), "is shorter than initial_delay"
+    for at, rule in enumerate(step.expect or ()):
+        yield from _rule((*path, "expect", at), step, rule, names)
+    if step.read is not None:
+        yield from _read((*path, "read"), step, step.read)
+    if step.write is not None:
+        yield from _write((*path, "write"), step.write)
+
+
+def said_given(names: Sequence[str]) -> str:
+    """What a message says of how many there are."""
+    return f"{' and '.join(names)} are given" if names else "none is given"
+
+
+def _step_named(path: Path, step: Step, name: str, names: Sequence[str]) -> Iterator[Problem]:
+    if name == step.name:
+        yield path, "names the step itself"
+    elif name not in names:
+        guess = near(name, [other for other in names if other != step.name])
+        yield path, f"there is no step {name}" + (f": did you mean {guess}?" if guess else "")
+
+
+def _rule(path: Path, step: Step, rule: Rule, names: Sequence[str]) -> Iterator[Problem]:
+    takes = RULES[rule.rule]
+    given = {
+        name for name in Rule.model_fields if name not in {"rule", "severity"} and getattr(rule, name) not in {None, ()}
+    }
+    for name in takes.needs:
+        if name not in given:
+            yield path, f"{rule.rule} needs {name}"
+    if takes.one_of and not given & set(takes.one_of):
+        yield path, f"{rule.rule} needs {' or '.join(takes.one_of)}"
+    for name in sorted(given - {*takes.needs, *takes.one_of, *takes.may}):
+        yield (*path, name), f"is not for the rule {rule.rule}"
+    if rule.rule != "unique" and len(rule.column) > 1:
+        yield (*path, "column"), f"{rule.rule} is about one column: write a rule for each"
+    if rule.rule in {"length", "row_count"}:
+        for name in ("min", "max"):
+            bound = getattr(rule, name)
+            if bound is not None and (not isinstance(bound, int) or isinstance(bound, bool) or bound < 0):
+                yield (*path, name), "must be a whole number, 0 or more"
+    if rule.step is not None:
+        yield from _step_named((*path, "step"), step, rule.step, names)
+    dropping = rule.severity == "drop" or rule.severity.startswith(QUARANTINE)
+    if rule.severity not in {"fail", "warn", "drop"} and not rule.severity.removeprefix(QUARANTINE).strip():
+        yield (*path, "severity"), "quarantine needs a path: quarantine:/data/rejected"
+    elif rule.severity not in {"fail", "warn"} and not dropping:
+        yield (*path, "severity"), "is none of fail, warn, drop, quarantine:PATH"
+    if dropping and not takes.by_row:
+        yield (*path, "severity"), f"{rule.rule} is about all rows together: it can fail or warn"
+
+
+def _read(path: Path, step: Step, read: Read) -> Iterator[Problem]:
+    if step.input:
+        yield (*path[:-1], "input"), "a read takes no rows: `after` makes it wait"
+    if read.table and (read.path or read.format):
+        yield (*path, "table"), "is given beside path or format: a table knows its own"
+    if not read.table and not read.format:
+        yield path, "needs format or table"
+    if read.table and read.schema_:
+        yield (*path, "schema"), "a table has its own"
+
+
+def _write(path: Path, write: Write) -> Iterator[Problem]:
+    own = write.format in OWN_FORMATS
+    if write.table and write.path:
+        yield (*path, "table"), "is given beside path: a write has one target"
+    if not write.table and not write.format:
+        yield path, "needs format or table"
+    if own and write.mode not in {None, "append"}:
+        yield (*path, "mode"), f"{write.format} can only append"
+    if own and write.table:
+        yield (*path, "table"), f"{write.format} writes to no table"
+    if own and write.partition_by:
+        yield (*path, "partition_by"), f"{write.format} makes no folders"
+    if write.mode == "merge" and not write.merge_keys:
+        yield (*path, "mode"), "merge needs merge_keys"
+    if write.merge_keys and write.mode != "merge":
+        yield (*path, "merge_keys"), "is for mode = merge"
+    if write.mode == "merge" and write.format not in {*_MERGING, None}:
+        yield (*path, "merge_keys"), f"{write.format} cannot merge: {', '.join(_MERGING)} can, or a table of one"
+    if write.trigger is not None and write.trigger != "available_now":
+        try:
+            duration(write.trigger)
+        except ValueError:
+            yield (*path, "trigger"), "is neither available_now nor a duration such as 10s"
+
+
+def option_problems(pipeline: Pipeline, path: Path, step: Step) -> Iterator[Problem]:
+    """Options by the tables of our own formats; those of other formats are theirs, as long as they are text."""
+    for kind in ("read", "write", "request"):
+        part: Read | Write | Request | None = getattr(step, kind)
+        if part is None:
+            continue
+        below = (*path, kind, "options")
+        name = "rest" if isinstance(part, Request) else part.format
+        if name not in OWN_FORMATS:
+            for key, value in part.options.items():
+                if isinstance(value, (list, tuple)):
+                    yield (*below, key), "is a list: Spark takes text"
+            continue
+        given = _stand_in(referred(part.options, pipeline.secrets))
+        if not isinstance(part, Request) and part.path:
+            given["path"] = part.path
+        use = "stream" if isinstance(part, Read) and part.stream else kind
+        try:
+            _parser(name, use)(given)
+        except OptionError as error:
+            for sentence in error.problems:
+                key = sentence.split(" ", 1)[0].rstrip(":")
+                found = _option_path(below, part.options, key)
+                yield found, sentence if found == below else sentence[len(key) :].lstrip(": ")
+
+
+def _parser(name: str, use: str) -> Callable[[Mapping[str, Any]], Any]:
+    if name == "rest":
+        from trunkline.rest import options as rest
+
+        return {
+            "read": rest.read_options,
+            "stream": rest.stream_options,
+            "write": rest.write_options,
+            "request": rest.request_options,
+        }[use]
+    from trunkline.jobs import options as jobs
+
+    return {"read": jobs.read_options, "stream": jobs.stream_options, "write": jobs.write_options}[use]
+
+
+def _stand_in(held: Any) -> Any:
+    """Options as the table may look at them: what is encrypted is a credential, whatever it will be."""
+    if isinstance(held, Mapping):
+        return {key: _stand_in(value) for key, value in held.items()}
+    return Secret("", reference="enc:...") if isinstance(held, str) and held.startswith(ENCRYPTED) else held
+
+
+def _option_path(path: Path, options: Mapping[str, Any], key: str) -> Path:
+    """Where an option stands, in one of the ways it can be written."""
+    for name, value in options.items():
+        if name.lower() == key.lower():
+            return (*path, name)
+        if isinstance(value, Mapping) and key.lower().startswith(f"{name.lower()}."):
+            return _option_path((*path, name), value, key[len(name) + 1 :])
+    return path

@@ -1,0 +1,344 @@
+"""The shape of a pipeline file: every key is taken or refused by name."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.pipelines.conftest import ONE_STEP, Files
+
+from trunkline.errors import OptionError
+from trunkline.pipelines import read_pipeline
+
+# Every key there is, but for those of maps whose keys are the user's: vars, config, conf, secrets, labels, and options
+# of formats that are not ours.
+WHOLE: dict[str, Any] = {
+    "name": "users",
+    "description": "users, every night",
+    "vars": {"root": "/data"},
+    "spark": {"app_name": "users", "master": "local[2]", "conf": {"spark.sql.shuffle.partitions": 8}},
+    "secrets": {"api": "env:API_TOKEN"},
+    "hooks": [{"call": "my.hooks:Timer", "on": ["before_step", "after_step"], "config": {"unit": "s"}}],
+    "notify": [
+        {"on": ["failed"], "webhook": "env:HOOK", "options": {"auth.type": "bearer", "auth.token": "env:T"}},
+        {"sns": "arn:aws:sns:eu-central-1:123456789012:etl"},
+        {"call": "my.notify:Chat", "config": {"room": "etl"}},
+        {"log": "etl"},
+    ],
+    "metrics": {
+        "prometheus": {"port": 9108, "pushgateway": "http://gateway:9091"},
+        "opentelemetry": {"endpoint": "http://collector:4318"},
+        "labels": {"team": "core"},
+    },
+    "audit": {"path": "/data/audit"},
+    "steps": [
+        {
+            "name": "users",
+            "read": {
+                "format": "rest",
+                "schema": "id BIGINT, name STRING",
+                "options": {
+                    "url": "https://api.example.com/users",
+                    "pagination": "offset",
+                    "page.size": 100,
+                    "page.sizeParam": "limit",
+                    "page.param": "offset",
+                    "auth.type": "bearer",
+                    "auth.token": "secret:api",
+                    "timeout.read": "5s",
+                },
+            },
+            "retry": {
+                "max_attempts": 3,
+                "backoff": "linear",
+                "initial_delay": "1s",
+                "max_delay": "10s",
+                "on": ["TimeoutError"],
+            },
+            "breaker": {"failure_threshold": 5, "timeout": "30s"},
+            "timeout": "10m",
+            "on_failure": "fallback:backup",
+        },
+        {"name": "backup", "read": {"table": "lake.users"}},
+        {"name": "recent", "sql": "SELECT * FROM users", "after": ["backup"]},
+        {"name": "clean", "call": "my.steps:clean", "input": "recent", "config": {"columns": ["name"]}},
+        {
+            "name": "good",
+            "expect": [
+                {"column": "id", "rule": "not_null"},
+                {"column": ["id", "name"], "rule": "unique", "severity": "warn"},
+                {"column": "name", "rule": "one_of", "values": ["a", "b"], "severity": "drop"},
+                {"column": "id", "rule": "between", "min": 1, "max": 9, "severity": "quarantine:/data/odd"},
+                {"column": "name", "rule": "matches", "pattern": "[a-z]+"},
+                {"rule": "condition", "condition": "id > 0"},
+                {"column": "id", "rule": "references", "step": "backup", "step_column": "user_id"},
+            ],
+        },
+        {"name": "sent", "request": {"options": {"url": "https://api.example.com/u/{id}"}, "schema": "ok BOOLEAN"}},
+        {
+            "name": "out",
+            "input": "good",
+            "write": {
+                "format": "delta",
+                "path": "/data/users",
+                "mode": "merge",
+                "merge_keys": ["id"],
+                "partition_by": "day",
+                "stream": False,
+            },
+        },
+        {
+            "name": "live",
+            "read": {
+                "format": "rest",
+                "stream": True,
+                "schema": "id BIGINT",
+                "options": {"url": "https://api.example.com/events"},
+            },
+        },
+        {
+            "name": "sink",
+            "write": {"table": "lake.events", "trigger": "10s", "checkpoint": "/data/c", "output_mode": "append"},
+        },
+        {
+            "name": "runs",
+            "input": "clean",
+            "write": {"format": "jobs", "mode": "append", "options": {"platform": "local"}},
+        },
+    ],
+}
+FREE = {"vars", "config", "conf", "secrets", "labels"}
+
+
+def keys_in(held: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """The path of every key that a file does not choose itself."""
+    found: list[tuple[str | int, ...]] = []
+    if isinstance(held, dict):
+        for key, value in held.items():
+            found += [(*path, key)] + ([] if key in FREE else keys_in(value, (*path, key)))
+    if isinstance(held, list):
+        for at, item in enumerate(held):
+            found += keys_in(item, (*path, at))
+    # No rule says which options of a webhook or of the format delta there are.
+    return [one for one in found if "notify" not in one[:-1] or "options" not in one[:-1]]
+
+
+def told_of(path: Path, held: Any) -> list[str]:
+    path.write_text(json.dumps(held))
+    with pytest.raises(OptionError) as caught:
+        read_pipeline(str(path), environment={})
+    return list(caught.value.problems)
+
+
+def test_a_whole_file_is_plain_data(files: Files) -> None:
+    pipeline = files.read(json.dumps(WHOLE), "p.json")
+    assert [step.kind for step in pipeline.steps] == [
+        "read", "read", "sql", "call", "expect", "request", "write", "read", "write", "write",
+    ]  # fmt: skip
+    assert json.loads(json.dumps(pipeline.model_dump(exclude_unset=True, by_alias=True)))["steps"][0] == {
+        "name": "users",
+        "read": WHOLE["steps"][0]["read"] | {"options": WHOLE["steps"][0]["read"]["options"] | {"page.size": "100"}},
+        "retry": {
+            "max_attempts": 3,
+            "backoff": "linear",
+            "initial_delay": 1.0,
+            "max_delay": 10.0,
+            "on": ["TimeoutError"],
+        },
+        "breaker": {"failure_threshold": 5, "timeout": 30.0},
+        "timeout": 600.0,
+        "on_failure": "fallback:backup",
+    }
+    assert pickle.loads(pickle.dumps(pipeline)) == pipeline
+
+
+@given(st.sampled_from(keys_in(WHOLE)), st.data())
+def test_any_key_misspelt_is_refused_by_its_name(path: tuple[str | int, ...], data: Any) -> None:
+    """A letter more, less, twice, or two exchanged, anywhere: the message has the key as it was written."""
+    key = str(path[-1])
+    at = data.draw(st.integers(0, len(key) - 1))
+    changed = data.draw(
+        st.sampled_from([key[:at] + key[at + 1 :], key[:at] + "x" + key[at:], key[:at] + key[at] + key[at:]])
+    )
+    held = copy.deepcopy(WHOLE)
+    group: Any = held
+    for one in path[:-1]:
+        group = group[one]
+    if not changed or changed in group or changed.rstrip(".") == "path":
+        return
+    group[changed] = group.pop(key)
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        told = told_of(Path(folder) / "p.json", held)
+    assert any(re.search(rf"(?<![\w.]){re.escape(changed)}(?![\w])|\.{re.escape(changed)} ", one) for one in told), told
+
+
+@given(st.sampled_from(keys_in(WHOLE)))
+def test_any_value_of_a_wrong_kind_is_refused_by_its_key(path: tuple[str | int, ...]) -> None:
+    """A list in a list where text, a number or a group is meant; a text where a group is."""
+    held = copy.deepcopy(WHOLE)
+    group: Any = held
+    for one in path[:-1]:
+        group = group[one]
+    if path[-1] in {"values", "min", "max"}:  # take any value
+        return
+    group[path[-1]] = "text" if isinstance(group[path[-1]], dict) else [[{}]]
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        told = told_of(Path(folder) / "p.json", held)
+    assert any(str(path[-1]) in one for one in told), told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("name = x", ["p.conf: steps is missing"]),
+        (ONE_STEP, ["p.conf: name is missing"]),
+        ("name = x\nsteps = []", ["p.conf:2: steps is empty"]),
+        (
+            "name = x\nstep = [ { name = a, sql = S } ]",
+            ["p.conf: steps is missing", "p.conf:2: step is unknown: did you mean steps?"],
+        ),
+        (
+            f"name = x\n{ONE_STEP}\ndag {{}}",
+            [
+                (
+                    "p.conf:3: dag is unknown; it can be name, description, vars, spark, secrets, "
+                    "hooks, notify, metrics, audit, steps"
+                )
+            ],
+        ),
+        (
+            "name = x\nsteps = [\n{ name = a, type = my.Source } ]",
+            ["p.conf:3: steps.a.type is unknown: did you mean call?"],
+        ),
+        (
+            "name = x\nsteps = [ { name = a, sql = S, circuit_breaker { } } ]",
+            ["p.conf:2: steps.a.circuit_breaker is unknown: did you mean breaker?"],
+        ),
+        (
+            "name = x\nsteps = [ { name = 1a, sql = S } ]",
+            ["p.conf:2: steps.1a.name is no name: letters, digits, _ and -, a letter first"],
+        ),
+        (
+            "name = x\nsteps = [ { name = a, sql = S, retry = 3 } ]",
+            ["p.conf:2: steps.a.retry must be a group of keys: { key = value }"],
+        ),
+        (
+            "name = x\nsteps = [ { name = a, sql = S\nretry { max_attempts = often\nbackoff = slow } } ]",
+            [
+                "p.conf:3: steps.a.retry.max_attempts must be a whole number",
+                "p.conf:4: steps.a.retry.backoff is none of exponential, linear or constant",
+            ],
+        ),
+        (
+            "name = x\nsteps = [ { name = a, sql = S, retry { max_attempts = 0, initial_delay = 5 minutes } } ]",
+            [
+                "p.conf:2: steps.a.retry.max_attempts must be at least 1",
+                "p.conf:2: steps.a.retry.initial_delay: '5 minutes' is no duration: write 250ms, 30s, 5m, 1h or 2d",
+            ],
+        ),
+        (
+            "name = x\nsteps = [ { name = a, call = clean } ]",
+            ["p.conf:2: steps.a.call: 'clean' names no function: write package.module:function"],
+        ),
+        (
+            "name = x\nspark.conf { spark { sql { x = 1 } }, spark.sql.x = 2 }\n" + ONE_STEP,
+            ["p.conf:2: spark.conf: spark.sql.x is given twice"],
+        ),
+        (
+            "name = x\nspark.conf { spark.jars = [a, b] }\n" + ONE_STEP,
+            ["p.conf:2: spark.conf: spark.jars is a list: Spark takes text"],
+        ),
+    ],
+)
+def test_what_has_the_wrong_shape_is_told(files: Files, text: str, told: list[str]) -> None:
+    assert files.told(text) == told
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "hooks { enable_metrics = true }",
+            "hooks is a list: [ { call = package.module:name } ]; metrics and audit are sections of their own",
+        ),
+        (
+            "mode = streaming",
+            "mode is unknown; it can be name, description, vars, spark, secrets, hooks, notify, metrics, audit, steps",
+        ),
+        ("environment { A = 1 }", "environment is unknown: did you mean vars?"),
+        ("tags { a = b }", "tags is unknown: did you mean metrics.labels?"),
+        ("spark_conf { a = b }", "spark_conf is unknown: did you mean spark.conf?"),
+    ],
+)
+def test_keys_that_another_framework_reads_and_forgets_are_refused(files: Files, text: str, told: str) -> None:
+    assert files.told(f"name = x\n{ONE_STEP}\n{text}") == [f"p.conf:3: {told}"]
+
+
+def test_a_file_of_that_framework_is_told_key_by_key_how_to_write_it(files: Files) -> None:
+    text = """
+    pipeline {
+      name = "user-etl"
+      spark { app_name = "UserETL", master = "local[*]" }
+      steps = [
+        {
+          name = "flaky-api-call"
+          type = "my.APIExtract"
+          retry { max_attempts = 3, backoff = "exponential", initial_delay = "5s", max_delay = "60s" }
+          circuit_breaker { failure_threshold = 5, timeout = "30s" }
+        }
+      ]
+      hooks { enable_metrics = true, enable_audit_log = true }
+    }
+    """
+    assert files.told(text) == [
+        "p.conf:8: steps.flaky-api-call.type is unknown: did you mean call?",
+        "p.conf:10: steps.flaky-api-call.circuit_breaker is unknown: did you mean breaker?",
+        "p.conf:13: hooks is a list: [ { call = package.module:name } ]; metrics and audit are sections of their own",
+    ]
+    mended = text.replace('type = "my.APIExtract"', 'call = "my:APIExtract"').replace("circuit_breaker", "breaker")
+    pipeline = files.read(mended.replace("hooks { enable_metrics = true, enable_audit_log = true }", "audit { }"))
+    assert pipeline.steps[0].retry is not None
+    assert (pipeline.spark.master, pipeline.steps[0].retry.max_delay) == ("local[*]", 60.0)
+
+
+def test_null_is_as_if_the_key_were_not_there(files: Files) -> None:
+    text = "name = x\ndescription = null\nspark { master = ${?NO_MASTER}, conf { spark.sql.x = null } }\n"
+    pipeline = files.read(text + "steps = [ { name = a, sql = S, retry = null, config { size = null } } ]".replace(
+        "sql = S", "call = \"a:b\""))  # fmt: skip
+    assert (pipeline.description, pipeline.spark.master, pipeline.spark.conf) == (None, None, {})
+    assert (pipeline.steps[0].retry, pipeline.steps[0].config) == (None, {"size": None})
+
+
+def test_a_config_holds_values_of_python(files: Files) -> None:
+    text = (
+        'name = x\nsteps = [ { name = a, call = "a:b", config { a = 1e3, b = [0.10, x], c { d = true, e.f = 1 } } } ]'
+    )
+    config = files.read(text).steps[0].config
+    assert config == {"a": 1000.0, "b": [0.1, "x"], "c": {"d": True, "e": {"f": 1}}}
+    assert type(config["a"]) is float
+
+
+def test_options_are_text_as_it_was_written(files: Files) -> None:
+    text = """
+    name = x
+    steps = [ { name = a, read { format = kafka, options {
+      kafka.bootstrap.servers = "b:9092", maxOffsetsPerTrigger = 1e4, failOnDataLoss = false, rate = 200/s, n = 007
+    } } } ]
+    """
+    read = files.read(text).steps[0].read
+    assert read is not None
+    assert read.options == {
+        "kafka.bootstrap.servers": "b:9092", "maxOffsetsPerTrigger": "1e4", "failOnDataLoss": "false", "rate": "200/s",
+        "n": "007",
+    }  # fmt: skip
