@@ -83,7 +83,7 @@ def test_a_row_that_cannot_be_sent_says_why(fault_server: FaultServer) -> None:
 
 def test_a_row_given_up_after_retries_says_so(fault_server: FaultServer) -> None:
     fault_server.route("GET /users/{id}", [{"when": {"path": "/users/2"}, "status": 500}, *OK])
-    options = {"retry__maxAttempts": 3, "retry__maxDelay": "10ms"}
+    options: dict[str, Any] = {"retry__maxAttempts": 3, "retry__maxDelay": "10ms"}
     rows = ask(fault_server, "/users/{id}", ids([2, *range(100, 160)]), **options)
     assert answers(rows, "outcome", "attempts", "error")[0] == (2, "exhausted", 3, "status 500, after 3 tries")
 
@@ -96,7 +96,7 @@ def test_on_error_fail_raises_at_the_first_refused_row(fault_server: FaultServer
 
 def test_a_refused_credential_raises(fault_server: FaultServer) -> None:
     fault_server.route("GET /users/{id}", [{"status": 401, "body": "who are you"}])
-    options = {"auth__type": "bearer", "auth__token": "very-secret", "concurrency": 1}
+    options: dict[str, Any] = {"auth__type": "bearer", "auth__token": "very-secret", "concurrency": 1}
     for rows in (200, 2):
         with pytest.raises(AuthError, match="who are you") as raised:
             ask(fault_server, "/users/{id}", ids(range(rows)), **options)
@@ -143,7 +143,7 @@ def test_a_body_may_be_an_array_or_a_single_value(fault_server: FaultServer) -> 
 
 
 def test_a_body_that_does_not_fit_says_so_in_its_row(fault_server: FaultServer) -> None:
-    steps = [
+    steps: list[dict[str, Any]] = [
         {"when": {"path": "/1"}, "body": {"name": "Ann", "age": "old"}},
         {"when": {"path": "/2"}, "body": "<html>"},
         {"when": {"path": "/3"}, "body": '{"name": "x"},"value":{"name": "y"}'},
@@ -154,13 +154,14 @@ def test_a_body_that_does_not_fit_says_so_in_its_row(fault_server: FaultServer) 
     kind = StructType().add("name", StringType()).add("age", IntegerType()).add("_corrupt_record", StringType())
     rows = ask(fault_server, "/{id}", ids([1, 2, 3, 4, 5]), schema=kind)
     told = answers(rows, "outcome", "response_body", "error")
-    assert [(one[1], one[2]) for one in told] == [
+    expected: list[tuple[str, Any]] = [
         ("malformed", {"name": "Ann", "age": None, "_corrupt_record": '{"name": "Ann", "age": "old"}'}),
         ("malformed", {"name": None, "age": None, "_corrupt_record": "<html>"}),
         ("malformed", {"name": None, "age": None, "_corrupt_record": '{"name": "x"},"value":{"name": "y"}'}),
         ("accepted", None),
         ("accepted", {"name": "Bob", "age": 7, "_corrupt_record": None}),
     ]
+    assert [(one[1], one[2]) for one in told] == expected
     assert told[0][3] == 'the body does not fit the schema: age must be INT, found "old"'
 
 
@@ -192,7 +193,7 @@ def test_what_changes_something_is_asked_once_for_each_row(fault_server: FaultSe
     """Rows are told apart by all of their columns; `repeatable=true` tells requests apart instead."""
     fault_server.route("POST /users", [{"status": 201}])
     batch = ids([1, 1, 1], note=["a", "b", "c"])
-    options = {"method": "POST", "bodyColumns": "id"}
+    options: dict[str, Any] = {"method": "POST", "bodyColumns": "id"}
     ask(fault_server, "/users", batch, **options, responses=str(tmp_path))
     assert fault_server.count() == 3
     ask(fault_server, "/users", batch, **options, repeatable=True)
@@ -260,7 +261,7 @@ def test_max_requests_bounds_a_try(fault_server: FaultServer) -> None:
 def test_what_is_logged_is_not_asked_again(fault_server: FaultServer, tmp_path: Path) -> None:
     """By no later evaluation of the run, whatever its partitions; and the rows are the same."""
     fault_server.route("GET /users/{id}", [{"when": {"path": "/users/7"}, "status": 404, "body": "none"}, *OK])
-    options = {"responses": str(tmp_path), "schema": NAME}
+    options: dict[str, Any] = {"responses": str(tmp_path), "schema": NAME}
     first = ask(fault_server, "/users/{id}", ids(range(150)), partition=0, **options)
     first += ask(fault_server, "/users/{id}", ids(range(150, 300)), partition=1, **options)
     assert fault_server.count() == 300
@@ -279,7 +280,7 @@ def test_another_run_asks_anew(fault_server: FaultServer, tmp_path: Path) -> Non
 def test_a_repeated_task_asks_only_for_the_rest(fault_server: FaultServer, tmp_path: Path) -> None:
     """An attempt that ended in the middle keeps what it was answered."""
     fault_server.route("POST /users", [{"status": 201}], store=True)
-    options = {"method": "POST", "responses": str(tmp_path), "log__flush": "20ms,10"}
+    options: dict[str, Any] = {"method": "POST", "responses": str(tmp_path), "log__flush": "20ms,10"}
     found = asking(fault_server, "/users", **options).run(iter([ids(range(500))]))
     next(found)
     found.close()
@@ -297,7 +298,7 @@ def test_what_was_given_up_or_lacked_its_credential_is_asked_again(fault_server:
     fault_server.route("GET /users/1", [{"status": 500, "times": 2}, *OK])
     fault_server.route("GET /users/2", [{"status": 403, "times": 1}, *OK])
     fault_server.route("GET /users/{id}", OK)
-    options = {"responses": str(tmp_path), "retry__maxAttempts": 2, "retry__maxDelay": "10ms"}
+    options: dict[str, Any] = {"responses": str(tmp_path), "retry__maxAttempts": 2, "retry__maxDelay": "10ms"}
     batch = ids([1, 2, *range(100, 140)])
     assert answers(ask(fault_server, "/users/{id}", batch, **options), "outcome")[:2] == [
         (1, "exhausted"),
@@ -328,7 +329,7 @@ def test_the_log_holds_every_row_and_each_answer_once(fault_server: FaultServer,
 
 def test_secrets_are_in_neither_rows_nor_log(fault_server: FaultServer, tmp_path: Path) -> None:
     fault_server.route("GET /users/{id}", [{"body": "you are very-secret", "headers": {"X-Echo": "very-secret"}}])
-    options = {"auth__type": "bearer", "auth__token": "very-secret", "responses": str(tmp_path)}
+    options: dict[str, Any] = {"auth__type": "bearer", "auth__token": "very-secret", "responses": str(tmp_path)}
     rows = ask(fault_server, "/users/{id}", ids([1]), **options)
     assert fault_server.ledger()[0].headers["authorization"] == "Bearer very-secret"
     assert "very-secret" not in repr(rows)
@@ -337,7 +338,7 @@ def test_secrets_are_in_neither_rows_nor_log(fault_server: FaultServer, tmp_path
 
 def test_an_idempotency_key_is_that_of_the_row_in_every_evaluation(fault_server: FaultServer) -> None:
     fault_server.route("POST /users", [{"status": 201}])
-    options = {"method": "POST", "idempotency__header": "Idempotency-Key"}
+    options: dict[str, Any] = {"method": "POST", "idempotency__header": "Idempotency-Key"}
     for partition in (0, 1):
         ask(fault_server, "/users", ids([1, 2]), partition=partition, **options)
     keys = [(one.body, one.headers["idempotency-key"]) for one in fault_server.ledger()]
@@ -347,7 +348,7 @@ def test_an_idempotency_key_is_that_of_the_row_in_every_evaluation(fault_server:
 
 @pytest.mark.parametrize("cure", [{"responses": "/tmp/log"}, {"idempotency.header": "Key"}, {"repeatable": "true"}])
 def test_what_may_change_something_names_three_cures(cure: dict[str, str]) -> None:
-    given = {"url": "https://api.example.com/users", "method": "POST"}
+    given: dict[str, Any] = {"url": "https://api.example.com/users", "method": "POST"}
     with pytest.raises(OptionError) as raised:
         request_options(given)
     assert next(iter(cure)) in str(raised.value)
@@ -355,7 +356,7 @@ def test_what_may_change_something_names_three_cures(cure: dict[str, str]) -> No
 
 
 def test_options_of_reads_and_writes_are_refused_by_name() -> None:
-    given = {"url": "https://api.example.com/users", "maxRows": 1, "maxFailedRows": 3, "retries": 3}
+    given: dict[str, Any] = {"url": "https://api.example.com/users", "maxRows": 1, "maxFailedRows": 3, "retries": 3}
     with pytest.raises(OptionError) as raised:
         request_options(given)
     assert raised.value.problems == (
@@ -408,7 +409,7 @@ def test_a_refused_batch_is_asked_again_in_halves(fault_server: FaultServer) -> 
 def test_rows_of_batches_are_known_to_the_log_one_by_one(fault_server: FaultServer, tmp_path: Path) -> None:
     """So other batches may be made of what is left, by another evaluation."""
     fault_server.route("POST /bulk", [{"each": [{}], "wrap": "items"}])
-    options = {**BATCHED, "repeatable": False, "responses": str(tmp_path)}
+    options: dict[str, Any] = {**BATCHED, "repeatable": False, "responses": str(tmp_path)}
     ask(fault_server, "/bulk", ids(range(10)), **options)
     rows = ask(fault_server, "/bulk", ids(range(5, 20)), partition=1, **options)
     assert [json.loads(one[1])["id"] for one in answers(rows, "response_body")] == list(range(5, 20))

@@ -17,7 +17,7 @@ from trunkline.testing import FaultServer
 ID = StructType().add("id", LongType())
 # Six users with 0 to 5 orders each.
 ORDERS = [{"id": 10 * user + i, "user": user} for user in range(6) for i in range(user)]
-OF_USER = {"rows": ORDERS, "filters": {"user": ["user", "eq"]}, "size": 2}
+OF_USER: dict[str, Any] = {"rows": ORDERS, "filters": {"user": ["user", "eq"]}, "size": 2}
 STYLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "offset": ({"paging": "offset", "total": True}, {"page__totalField": "total"}),
     "page": ({"paging": "page", "total": True}, {"page__totalField": "total"}),
@@ -41,7 +41,7 @@ def test_a_row_has_the_records_of_all_of_its_pages(style: str, fault_server: Fau
 
 def test_without_a_schema_the_records_are_the_text_of_an_array(fault_server: FaultServer) -> None:
     fault_server.dataset("GET /users/{user}/orders", **OF_USER, paging="nextUrl")
-    options = {"pagination": "nextUrl", "page__nextField": "next", "headers": {"X-User": "{id}"}}
+    options: dict[str, Any] = {"pagination": "nextUrl", "page__nextField": "next", "headers": {"X-User": "{id}"}}
     [row] = ask(fault_server, "/users/{id}/orders", ids([3]), **options)
     assert json.loads(row["response"]["response_body"]) == [one for one in ORDERS if one["user"] == 3]
     assert [one.headers["x-user"] for one in fault_server.ledger()] == ["3", "3"]
@@ -57,13 +57,13 @@ def test_pages_may_be_asked_for_in_a_body(fault_server: FaultServer) -> None:
     fault_server.dataset(
         "POST /search", rows=ORDERS, filters={"id": ["user", "eq"]}, size=2, paging="cursor", params_in="body"
     )
-    options = {"method": "POST", "repeatable": True, "pagination": "cursor", "page__nextField": "next"}
+    options: dict[str, Any] = {"method": "POST", "repeatable": True, "pagination": "cursor", "page__nextField": "next"}
     [row] = ask(fault_server, "/search", ids([5]), schema=ID, page__in="body", **options)
     assert row["response"]["response_body"] == [{"id": 50 + i} for i in range(5)]
 
 
 def test_a_body_that_takes_no_page_is_not_sent(fault_server: FaultServer) -> None:
-    options = {"method": "POST", "repeatable": True, "pagination": "cursor", "page__nextField": "next"}
+    options: dict[str, Any] = {"method": "POST", "repeatable": True, "pagination": "cursor", "page__nextField": "next"}
     batch = ids([1], query=["[1]"])
     [row] = ask(fault_server, "/search", batch, page__in="body", bodyColumn="query", **options)
     assert row["response"]["error"] == "not sent: the body is no JSON object, so pages cannot be asked for with it"
@@ -80,7 +80,7 @@ def test_a_chain_that_breaks_leaves_no_part_of_itself(fault_server: FaultServer)
     fault_server.route(
         "GET /3", [{**first, "body": {"items": [{"id": 1}], "total": 2}}, {"body": {"items": [], "total": 2}}]
     )
-    options = {"pagination": "offset", "page__totalField": "total", "records": "items"}
+    options: dict[str, Any] = {"pagination": "offset", "page__totalField": "total", "records": "items"}
     rows = ask(fault_server, "/{id}", ids([1, 2, 3]), schema=ID, **options)
     told = answers(rows, "outcome", "response_body", "error")
     assert [one[1:3] for one in told] == [("rejected", None), ("malformed", None), ("malformed", None)]
@@ -91,7 +91,12 @@ def test_a_chain_that_breaks_leaves_no_part_of_itself(fault_server: FaultServer)
 def test_a_link_to_another_host_is_not_followed(fault_server: FaultServer) -> None:
     """Nor is a credential sent there; a host that is named in allowedHosts may be asked."""
     fault_server.dataset("GET /users/{user}/orders", **OF_USER, paging="nextUrl", next_host="other")
-    options = {"pagination": "nextUrl", "page__nextField": "next", "auth__type": "bearer", "auth__token": "very-secret"}
+    options: dict[str, Any] = {
+        "pagination": "nextUrl",
+        "page__nextField": "next",
+        "auth__type": "bearer",
+        "auth__token": "very-secret",
+    }
     [row] = ask(fault_server, "/users/{id}/orders", ids([5]), schema=ID, **options)
     assert row["response"]["outcome"] == "malformed"
     assert "leads to another host" in row["response"]["error"]
@@ -103,14 +108,19 @@ def test_a_link_to_another_host_is_not_followed(fault_server: FaultServer) -> No
 
 def test_pages_count_towards_max_requests(fault_server: FaultServer) -> None:
     fault_server.dataset("GET /users/{user}/orders", **OF_USER, paging="nextUrl")
-    options = {"pagination": "nextUrl", "page__nextField": "next", "maxRequests": 2}
+    options: dict[str, Any] = {"pagination": "nextUrl", "page__nextField": "next", "maxRequests": 2}
     [row] = ask(fault_server, "/users/{id}/orders", ids([5]), **options)
     assert (row["response"]["outcome"], fault_server.count()) == ("unsent", 2)
 
 
 def test_a_row_with_pages_is_answered_from_the_log(fault_server: FaultServer, tmp_path: Path) -> None:
     fault_server.dataset("GET /users/{user}/orders", **OF_USER, paging="nextUrl")
-    options = {"pagination": "nextUrl", "page__nextField": "next", "responses": str(tmp_path), "schema": ID}
+    options: dict[str, Any] = {
+        "pagination": "nextUrl",
+        "page__nextField": "next",
+        "responses": str(tmp_path),
+        "schema": ID,
+    }
     first = ask(fault_server, "/users/{id}/orders", ids(range(6)), **options)
     before = asked(fault_server)
     again = ask(fault_server, "/users/{id}/orders", ids(range(6)), partition=1, **options)
@@ -118,7 +128,7 @@ def test_a_row_with_pages_is_answered_from_the_log(fault_server: FaultServer, tm
 
 
 def test_pages_are_of_one_row_and_change_nothing() -> None:
-    given = {"url": "https://api.example.com/search", "method": "POST", "pagination": "page"}
+    given: dict[str, Any] = {"url": "https://api.example.com/search", "method": "POST", "pagination": "page"}
     with pytest.raises(OptionError, match="it needs method=GET, or method=POST with repeatable=true"):
         request_options({**given, "responses": "/tmp/log"})
     with pytest.raises(OptionError, match="pagination is for the answer to one row"):
