@@ -186,6 +186,18 @@ def test_a_stop_lets_what_is_in_flight_end_and_pulls_no_more() -> None:
     assert (next(source).tag, sender.stopped) == (4, "enough")
 
 
+def test_a_source_that_stops_the_client_has_its_next_request_given_back() -> None:
+    line = Line(statuses())
+    sender = client(line)
+
+    def source() -> Iterator[Request]:
+        sender.stop("a row cannot be sent")
+        yield from rows(2)
+
+    assert told(ends(sender, source())) == [(0, "unsent")]
+    assert line.sent == []
+
+
 def test_a_stop_gives_back_what_waits() -> None:
     line = Line(statuses(503, then=200))
     sender = client(line, concurrency=3)

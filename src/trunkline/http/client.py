@@ -149,29 +149,32 @@ class Client:
             upstream_slow = False
             while schedule.room(now):
                 request = schedule.next(now)
-                if request is not None:
-                    outcome = self._start(request, now)
-                    if outcome is not None:
-                        yield outcome
-                        schedule.release(request)
-                    now = clock()
-                    continue
-                if done or not schedule.wants_more:
-                    break
-                try:
-                    pulled = next(requests)
-                    now = clock()  # the source may have taken its time
-                except StopIteration:
-                    done = True
-                    break
-                except Exception as error:  # noqa: BLE001 - raised again once all that was sent is accounted for
-                    source_error, done = error, True
-                    schedule.stop(f"the rows to send could not be read: {error}")
-                    break
-                if pulled is None:
-                    upstream_slow = True
-                    break
-                schedule.admit(pulled)
+                if request is None:
+                    if done or not schedule.wants_more:
+                        break
+                    try:
+                        pulled = next(requests)
+                        now = clock()  # the source may have taken its time
+                    except StopIteration:
+                        done = True
+                        break
+                    except Exception as error:  # noqa: BLE001 - raised again once all that was sent is accounted for
+                        source_error, done = error, True
+                        schedule.stop(f"the rows to send could not be read: {error}")
+                        break
+                    if pulled is None:
+                        upstream_slow = True
+                        break
+                    schedule.admit(pulled)
+                    # Room was made sure of for one that weighs 1, before the source was asked, which may stop it all.
+                    request = schedule.next(now) if pulled.weight == 1 and schedule.stopped is None else None
+                    if request is None:
+                        continue
+                outcome = self._start(request, now)
+                if outcome is not None:
+                    yield outcome
+                    schedule.release(request)
+                now = clock()
             if schedule.given_up(now) and not schedule.in_flight:
                 yield from schedule.abandon()
                 if schedule.idle:

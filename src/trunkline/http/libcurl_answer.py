@@ -58,12 +58,13 @@ class AnswerHeaders(Mapping[str, str]):
 
     Attributes:
         status: The status of the answer.
+        lower: All of its head, in lower case.
 
     Raises:
         BodyError: No answer has come, or not the whole head of one, or too much of a head.
     """
 
-    __slots__ = ("_all", "_lower", "_raw", "status")
+    __slots__ = ("_all", "_raw", "lower", "status")
 
     def __init__(self, lines: list[bytes], *, whole: bool = True) -> None:
         raw = b"".join(lines)
@@ -80,12 +81,12 @@ class AnswerHeaders(Mapping[str, str]):
         if self.status < _LEAST_STATUS or (whole and end < 0):
             raise BodyError(Fault.RESET, "the server closed the connection")
         self._raw = raw[begin : end + 1] if end >= 0 else raw[begin:]
-        self._lower = self._raw.lower()
+        self.lower = self._raw.lower()
         self._all: CIMultiDict[str] | None = None
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a header; the first of several."""
-        at = self._lower.find(_key(name))
+        at = self.lower.find(_key(name))
         if at < 0:
             return default
         line, _, _ = self._raw[at + 1 :].partition(b"\n")
@@ -93,7 +94,7 @@ class AnswerHeaders(Mapping[str, str]):
 
     def joined(self, name: str) -> str | None:
         """The values of all headers with this name, joined with commas; None without any."""
-        return None if _key(name) not in self._lower else ",".join(self._parsed().getall(name))
+        return None if _key(name) not in self.lower else ",".join(self._parsed().getall(name))
 
     def __getitem__(self, name: str) -> str:
         value: str | None = self.get(name)
@@ -102,7 +103,7 @@ class AnswerHeaders(Mapping[str, str]):
         return value
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and _key(name) in self._lower
+        return isinstance(name, str) and _key(name) in self.lower
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._parsed())

@@ -227,6 +227,10 @@ def quota_pause(headers: Mapping[str, str]) -> float:
     Reads `RateLimit` (`"default";r=0;t=30`), and the families `X-RateLimit-*`, `X-Rate-Limit-*`, `RateLimit-*`
     with `Remaining` and `Reset` (delta seconds, epoch seconds, epoch milliseconds, or a date).
     """
+    head: bytes = getattr(headers, "lower", b"rate")
+    # Most answers say nothing of it: one look at the bytes, where a transport has kept them, instead of four.
+    if b"rate" not in head:
+        return 0.0
     modern = headers.get("RateLimit")
     if modern is not None:
         return max((_modern_pause(item) for item in modern.split(",")), default=0.0)
