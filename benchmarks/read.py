@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import statistics
 import subprocess
 import sys
@@ -26,7 +27,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import msgspec
@@ -36,8 +37,10 @@ import requests
 import uvloop
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceStreamReader, InputPartition
+from pyspark.sql.types import StructType
 
 from trunkline.rest import RestDataSource
+from trunkline.rest.reader import RestBatchReader, RestPartition
 from trunkline.testing import FaultServer
 
 ROWS, PAGE = 1_000_000, 1000
@@ -48,7 +51,7 @@ DELAYED_ROWS = 100_000
 SCHEMA = "id LONG, name STRING, at TIMESTAMP, amount DOUBLE"
 PAGES = {"pagination": "offset", "page.size": PAGE, "page.sizeParam": "limit", "page.totalField": "total"}
 FIELDS = [("id", pa.int64()), ("name", pa.string()), ("at", pa.string()), ("amount", pa.float64())]
-PARTS = ("rows", "latency", "memory", "microbatch")
+PARTS = ("rows", "engine", "latency", "memory", "microbatch")
 
 
 class Record(msgspec.Struct):
@@ -208,6 +211,38 @@ def rows_part(spark: SparkSession, url: str, arguments: argparse.Namespace) -> N
         print(f"\n{ours}: {ratio(per_row[ours], per_row[best]):.2f} of the ceiling ({best}).")
 
 
+def engine_part(url: str, rounds: int) -> None:
+    """What a page costs without Spark, in one process: the reader on each transport, and the bare loop."""
+    rows = ROWS // 5
+
+    def by(transport: str) -> int:
+        options = {"url": url, "transport": transport, **{name: str(value) for name, value in PAGES.items()}}
+        reader = RestBatchReader(options, cast("StructType", StructType.fromDDL(SCHEMA)))
+        parts = cast("list[RestPartition]", reader.partitions())
+        return sum(batch.num_rows for part in parts for batch in reader.read(part))
+
+    ways: dict[str, Callable[[], int]] = {
+        "bare loop, msgspec": lambda: loop(url, 0, rows, "msgspec"),
+        "reader, transport=libcurl": lambda: by("libcurl"),
+        "reader, transport=aiohttp": lambda: by("aiohttp"),
+    }
+    cpu = dict.fromkeys(ways, math.inf)
+    wall = dict(cpu)
+    for _ in range(rounds):
+        for name, way in ways.items():
+            began, used = time.perf_counter(), time.process_time()
+            assert way() == rows
+            cpu[name] = min(cpu[name], time.process_time() - used)
+            wall[name] = min(wall[name], time.perf_counter() - began)
+    print(
+        "\n## A page without Spark, least of the rounds\n\n| way | ms CPU | ms | CPU to the loop |\n|---|---|---|---|"
+    )
+    pages = rows // PAGE
+    for name in ways:
+        share = cpu["bare loop, msgspec"] / cpu[name]
+        print(f"| {name} | {1000 * cpu[name] / pages:.2f} | {1000 * wall[name] / pages:.2f} | {share:.2f} |")
+
+
 def latency_part(spark: SparkSession, url: str, arguments: argparse.Namespace) -> None:
     ways: dict[str, Callable[[], object]] = {
         "1 partition": lambda: consume(read(spark, url, 1)),
@@ -225,7 +260,7 @@ def memory_part(server: FaultServer) -> None:
     job = """
         import resource, sys
         from pyspark.sql.types import DoubleType, LongType, StringType, StructType, TimestampType
-        from trunkline.rest.reader import RestBatchReader
+        from trunkline.rest.reader import RestBatchReader, RestPartition
         options = {"url": sys.argv[1], "pagination": "offset", "page.size": "1000", "page.sizeParam": "limit"}
         schema = StructType().add("id", LongType()).add("name", StringType())
         schema = schema.add("at", TimestampType()).add("amount", DoubleType())
@@ -321,6 +356,9 @@ def main() -> None:
         server.dataset("GET /late", count=DELAYED_ROWS, size=PAGE, total=True, delay=DELAY)
         if "rows" in parts:
             rows_part(spark, server.url_for("/items"), arguments)
+        if "engine" in parts:
+            server.dataset("GET /fewer", count=ROWS // 5, size=PAGE, total=True)
+            engine_part(server.url_for("/fewer"), max(5, arguments.rounds))
         if "latency" in parts:
             latency_part(spark, server.url_for("/late"), arguments)
         if "memory" in parts:

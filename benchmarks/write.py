@@ -1,8 +1,8 @@
 """Rows a second of `df.write.format("rest")` against bare loops, other ways to send rows from Spark, and itself.
 
     pip install --target ../cyber cyber-spark-data-connectors==0.0.8   # without it, its row is left out
-    python benchmarks/write.py --cyber ../cyber                        # prints the tables of results/write.md
-    python benchmarks/write.py --parts latency,memory --rounds 3       # some of it
+    python -m benchmarks.write --cyber ../cyber                        # prints the tables of results/write.md
+    python -m benchmarks.write --parts latency,memory --rounds 3       # some of it
 
 One Spark session on `local[2]`, one server on the same cores that answers every request at once (`server.py`). In each
 round every way is measured in turn, so that a busy moment of the machine hits all of them; a figure is the median of
@@ -39,11 +39,12 @@ import psutil
 import pyarrow as pa
 import requests
 import uvloop
+from benchmarks.transport import bare_libcurl
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql.datasource import DataSource, DataSourceArrowWriter, WriterCommitMessage
 from pyspark.sql.functions import udf
 
-from trunkline.rest import RestDataSource
+from trunkline.rest import RestDataSource, request
 from trunkline.values import JsonOptions, encode
 
 TASKS = 2
@@ -86,6 +87,11 @@ def plain_loop(url: str, start: int, rows: int, in_flight: int) -> None:
 
 def fast_loop(url: str, start: int, rows: int, in_flight: int) -> None:
     uvloop.run(_post_all(url, start, rows, in_flight, orjson.dumps))
+
+
+def libcurl_loop(url: str, _start: int, rows: int, in_flight: int) -> None:
+    assert in_flight == IN_FLIGHT
+    bare_libcurl(url, rows)
 
 
 async def _post_all(url: str, start: int, rows: int, in_flight: int, dumps: Callable[[Any], bytes]) -> None:
@@ -146,6 +152,10 @@ class Spark:
     def logged(self, url: str, count: int, **options: object) -> None:
         with tempfile.TemporaryDirectory() as folder:
             self.write(url, count, responses=folder, **options)
+
+    def ask(self, url: str, count: int, **options: object) -> None:
+        given = {"url": url, "method": "POST", "repeatable": True, **options}
+        request(self.rows(count), given).write.format("noop").mode("overwrite").save()
 
     def loop(self, url: str, count: int) -> None:
         def send(rows: Iterator[Row]) -> None:
@@ -215,7 +225,7 @@ def rates_of(ways: dict[str, Way], seconds: dict[str, list[float]]) -> dict[str,
             continue
         whole = [way.rows / took for took in seconds[name]]
         net = [way.rows / (took - cost) for took, cost in zip(seconds[name], fixed, strict=True)]
-        found[name] = Rates(whole, whole if name.startswith("aiohttp") else net)
+        found[name] = Rates(whole, whole if name.startswith(("aiohttp", "libcurl")) else net)
     return found
 
 
@@ -240,6 +250,10 @@ def one_row_each(spark: Spark, loops: Loops, arguments: argparse.Namespace, cybe
             "two rows": Way(TASKS, lambda n: spark.write(url, n)),
             "rest": Way(many, lambda n: spark.write(url, n)),
             "rest, concurrency=64": Way(many, lambda n: spark.write(url, n, concurrency=IN_FLIGHT)),
+            "rest, transport=aiohttp": Way(many, lambda n: spark.write(url, n, transport="aiohttp")),
+            "request()": Way(many, lambda n: spark.ask(url, n)),
+            "request(), transport=aiohttp": Way(many, lambda n: spark.ask(url, n, transport="aiohttp")),
+            "libcurl, one body after the other": Way(many, lambda n: loops.run(libcurl_loop, url, n)),
             "aiohttp on asyncio, json": Way(many, lambda n: loops.run(plain_loop, url, n)),
             "aiohttp on uvloop, orjson": Way(many, lambda n: loops.run(fast_loop, url, n)),
             "foreachPartition, requests.Session": Way(few, lambda n: spark.loop(url, n)),
