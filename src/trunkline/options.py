@@ -226,7 +226,8 @@ def parse(
             values[option.name] = _UnreadableError()
             problems.append(f"{option.name}: {error}")
         if use not in option.applies:
-            where = " and ".join(map(_spoken, option.applies))
+            *others, last = map(_spoken, option.applies)
+            where = f"{', '.join(others)} and {last}" if others else last
             problems.append(f"{option.name} is for {where}, not for {_spoken(use)}")
 
     given = {option.name: _shown(option, values[option.name], found[option.name]) for option in table

@@ -264,6 +264,6 @@ def test_following_links_is_for_reading() -> None:
     raw = {"crossOrigin": "stripAuth", "allowedHosts": "cdn.example.com"}
     assert problems(raw, use="read") == ()
     assert problems(raw, use="write") == (
-        "allowedHosts is for reading and reading a stream, not for writing",
+        "allowedHosts is for reading, reading a stream and request(), not for writing",
         "crossOrigin is for reading and reading a stream, not for writing",
     )
