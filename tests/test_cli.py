@@ -76,12 +76,18 @@ def test_describe_names_every_option_with_what_it_takes(capsys: Captured, monkey
     assert max(map(len, shown)) <= 120
 
 
-def test_describe_write_leaves_out_what_only_reading_takes(capsys: Captured) -> None:
-    main(["describe", "rest", "--write"])
-    shown = capsys.readouterr().out
-    written = {option.name for option in TABLE if "write" in option.applies}
-    for option in TABLE:
-        assert (f"\n  {option.name} " in shown) == (option.name in written)
+@pytest.mark.parametrize("use", ["write", "request"])
+def test_describe_for_one_use_leaves_out_what_only_others_take(use: str, capsys: Captured) -> None:
+    assert main(["describe", "rest", f"--{use}"]) == 0
+    shown = {
+        line.split()[0] for line in capsys.readouterr().out.splitlines() if line[:3].strip(" ") and line[:2] == "  "
+    }
+    assert shown == {option.name for option in TABLE if use in option.applies}
+
+
+def test_describe_knows_whose_options_request_takes(capsys: Captured) -> None:
+    assert main(["describe", "jobs", "--request"]) == 2
+    assert "trunkline describe rest --request" in capsys.readouterr().err
 
 
 def test_describe_prints_json_schema(capsys: Captured) -> None:

@@ -75,6 +75,30 @@ def carried_function(module: str, name: str, *arguments: Any) -> Callable[[Any],
     return called
 
 
+def carried_table_function(handler: type) -> type:
+    """A table function like `handler` that works where Trunkline is not installed.
+
+    Args:
+        handler: A class of this package with `analyze`, `eval`, `terminate` and `cleanup`; its `eval` needs only the
+            first argument.
+    """
+    packed = _packed_sources()
+    members: dict[str, Any] = {
+        "__doc__": handler.__doc__,
+        "__module__": "__main__",
+        "__init__": _by_value(_on_server_begun),
+        "_learn": staticmethod(_by_value(_on_server_learn)),
+        "analyze": staticmethod(_by_value(_on_server_analyzed)),
+        "eval": _by_value(_on_server_eval),
+        "terminate": _by_value(_on_server_terminate),
+        "cleanup": _by_value(_on_server_cleanup),
+    }
+    package = (packed, hashlib.sha256(packed).hexdigest())
+    home = (_by_value(_on_server_learn), package, handler.__module__, handler.__qualname__)
+    members["analyze"].__func__.__kwdefaults__ = {"home": home}
+    return type(handler.__name__, (), members | {"_package": package, "_home": home[2:]})
+
+
 def _packed_sources() -> bytes:
     """Every module of the package: its name, whether it is a package itself, and its text."""
     root = Path(__file__).parent
@@ -173,6 +197,50 @@ def _on_server_restored(learn, package, pickled):  # type: ignore[no-untyped-def
     made = real.__new__(real)
     made.__dict__.update(state)
     return made
+
+
+def _on_server_analyzed(rows, options, schema=None, *, home):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    """What the real `analyze` gives, as bytes: whoever unpickles it does so before it can learn to import."""
+    import importlib
+    import pickle
+    from dataclasses import make_dataclass
+
+    from pyspark import cloudpickle
+    from pyspark.sql.udtf import AnalyzeResult
+
+    learn, package, module, name = home
+    learn(*package)
+    real = getattr(importlib.import_module(module), name).analyze(rows, options, schema)
+    # By value with cloudpickle, the first; and the second is to pickle whatever unpickles to the first.
+    told = make_dataclass(
+        "Analyzed", [("real", bytes, b"")], bases=(AnalyzeResult,), namespace={"__module__": "__main__"}
+    )
+    first = told(real.schema, real=pickle.dumps(real))
+    first_pickled = cloudpickle.dumps(first)  # type: ignore[no-untyped-call]
+    second = type("Analyzed", (told,), {"__reduce__": lambda _: (pickle.loads, (first_pickled,))})
+    return second(real.schema)
+
+
+def _on_server_begun(self, analyzed):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    import importlib
+    import pickle
+
+    self._learn(*self._package)
+    module, name = self._home
+    real = getattr(importlib.import_module(module), name)
+    self._real = real(pickle.loads(analyzed.real))  # noqa: S301 - made by _on_server_analyzed
+
+
+def _on_server_eval(self, rows, options=None, schema=None):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202, ARG001
+    return self._real.eval(rows)
+
+
+def _on_server_terminate(self):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    return self._real.terminate()
+
+
+def _on_server_cleanup(self):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+    self._real.cleanup()
 
 
 def _on_server_name(cls):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202

@@ -7,13 +7,14 @@ import sys
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from trunkline.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
     from pyspark.sql.datasource import DataSource
+    from pyspark.sql.udtf import UserDefinedTableFunction
 
 
 def sources() -> tuple[type[DataSource], ...]:
@@ -32,6 +33,19 @@ def register_sources(spark: SparkSession) -> None:
     remote = type(spark).__module__.startswith("pyspark.sql.connect")
     for source in sources():
         register_source(spark, carried(source) if remote else source)
+    register_function(spark, remote=remote)
+
+
+def register_function(spark: SparkSession, *, remote: bool) -> None:
+    """Make the table function `rest_request` known to a session."""
+    from pyspark.sql.functions import udtf
+
+    from trunkline.carry import carried_table_function
+    from trunkline.rest.sql import NAME, RestRequest
+
+    handler = carried_table_function(RestRequest) if remote else RestRequest
+    # Over Arrow, Spark would make a batch of every single row.
+    spark.udtf.register(NAME, cast("UserDefinedTableFunction", udtf(handler, useArrow=False)))
 
 
 def register_source(spark: SparkSession, source: type[DataSource]) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import base64
 import json
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from pyspark.sql.types import ArrayType, DecimalType, IntegerType, LongType, Str
 from tests.rest.asking import answers, ask, asked, asking, ids, slowly
 
 from trunkline.errors import AuthError, OptionError, RejectedError, ResponseError, UnavailableError
+from trunkline.responses import locate
+from trunkline.rest.asked import counted
 from trunkline.rest.options import request_options
 from trunkline.testing import FaultServer
 
@@ -210,12 +212,13 @@ def test_remembered_answers_stay_within_their_bound(fault_server: FaultServer, m
 
 
 def test_rows_keep_their_order_where_asked_to(fault_server: FaultServer) -> None:
-    fault_server.route("GET /users/{id}", [{"when": {"path": "/users/03"}, "delay": 0.5, "body": "x"}, *OK])
+    fault_server.route("GET /users/{id}", [{"when": {"path": "/users/03"}, "delay": 1.0, "body": "x"}, *OK])
     batch = pa.record_batch({"id": [f"{i:02}" if i < 10 else str(i) for i in range(500)]})
     there = batch.column(0).to_pylist()
     assert [row["id"] for row in ask(fault_server, "/users/{id}", batch, keepOrder=True)] == there
     out = [row["id"] for row in ask(fault_server, "/users/{id}", batch)]
-    assert (out[-100:], sorted(out)) == (there[:100], sorted(there))
+    # How many parts overtake it depends on the machine.
+    assert (out[:100] == there[:100], sorted(out)) == (False, sorted(there))
 
 
 def test_memory_is_flat_while_one_row_is_slow(fault_server: FaultServer) -> None:
@@ -235,18 +238,6 @@ def test_whoever_wants_few_rows_asks_for_few(fault_server: FaultServer) -> None:
     assert len(next(found)) == 100
     found.close()
     assert fault_server.count() < 500
-
-
-def test_nothing_times_out_while_nobody_takes_the_rows(fault_server: FaultServer) -> None:
-    """What is in flight is received while whoever wants the rows is busy, and little more is asked for."""
-    fault_server.route("GET /users/{id}", [{"delay": [0.0, 0.3], "body": "x"}])
-    found = asking(fault_server, "/users/{id}", timeout__read="500ms", concurrency=50).run(iter([ids(range(800))]))
-    rows = next(found).to_pylist()
-    time.sleep(1.5)
-    assert fault_server.count() < 500
-    rows += [row for batch in found for row in batch.to_pylist()]
-    assert {one[1:] for one in answers(rows, "outcome", "attempts")} == {("accepted", 1)}
-    assert (len(rows), fault_server.count()) == (800, 800)
 
 
 def test_max_requests_bounds_a_try(fault_server: FaultServer) -> None:
@@ -346,6 +337,39 @@ def test_an_idempotency_key_is_that_of_the_row_in_every_evaluation(fault_server:
     assert len(set(keys)) == len({key for _, key in keys}) == 2
 
 
+def test_an_equal_row_of_another_micro_batch_has_a_key_of_its_own(fault_server: FaultServer) -> None:
+    """Or the server would take it for a repetition; a replay of its own micro-batch is one."""
+    fault_server.route("POST /users", [{"status": 201}])
+    for batch in (0, 1, 1):
+        ask(fault_server, "/users", ids([1]), batch=batch, method="POST", idempotency__header="Idempotency-Key")
+    first, second, replayed = [one.headers["idempotency-key"] for one in fault_server.ledger()]
+    assert (first != second, second == replayed) == (True, True)
+
+
+def test_one_secret_or_broken_byte_among_many_answers_is_found(fault_server: FaultServer) -> None:
+    """In plain, in Base64 and in a header; answers beside it stay as they are."""
+    token = "very-secret-token"
+    fault_server.route("GET /1", [{"body": f"a {token} b"}])
+    fault_server.route("GET /2", [{"body": f"c {base64.b64encode(token.encode()).decode()} d"}])
+    fault_server.route("GET /3", [{"body": "e", "headers": {"X-Echo": f"Bearer {token}"}}])
+    fault_server.route("GET /{id}", [{"body": "{id} fine \u00fc"}])
+    rows = ask(fault_server, "/{id}", ids(range(60)), auth__type="bearer", auth__token=token, keepOrder=True)
+    bodies = [row["response"]["response_body"] for row in rows]
+    assert bodies[1:4] == ["a *** b", "c *** d", "e"]
+    assert dict(rows[3]["response"]["response_headers"])["x-echo"] == "Bearer ***"
+    assert set(bodies[4:]) == {"{id} fine \u00fc"}
+
+
+def test_pages_that_break_are_counted_in_the_summary_of_a_run(fault_server: FaultServer, tmp_path: Path) -> None:
+    fault_server.route("GET /1", [{"body": "<html>"}])
+    fault_server.route("GET /{id}", [{"body": {"items": [1]}}])
+    ask(fault_server, "/{id}", ids(range(3)), records="items", responses=str(tmp_path))
+    told = counted(locate(str(tmp_path)), {"run_id": "run", "batch_id": None, "finished_at": ""})
+    assert {name: told[name] for name in ("rows", "accepted", "malformed", "rejected")} == {
+        "rows": 3, "accepted": 2, "malformed": 1, "rejected": 0,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("cure", [{"responses": "/tmp/log"}, {"idempotency.header": "Key"}, {"repeatable": "true"}])
 def test_what_may_change_something_names_three_cures(cure: dict[str, str]) -> None:
     given: dict[str, Any] = {"url": "https://api.example.com/users", "method": "POST"}
@@ -364,57 +388,6 @@ def test_options_of_reads_and_writes_are_refused_by_name() -> None:
         "maxRows is for reading, not for request()",
         "maxFailedRows is for writing, not for request()",
     )
-
-
-BATCHED = {"method": "POST", "repeatable": True, "batch__rows": 10, "results__path": "items"}
-
-
-def test_rows_of_one_request_get_their_entries_by_position(fault_server: FaultServer) -> None:
-    fault_server.route("POST /bulk", [{"each": [{}], "wrap": "items"}])
-    rows = ask(fault_server, "/bulk", ids(range(35)), schema=StructType().add("id", LongType()), **BATCHED)
-    assert answers(rows, "response_body", "outcome") == [(i, {"id": i}, "accepted") for i in range(35)]
-    assert fault_server.count() == 4
-
-
-def test_rows_of_one_request_get_their_entries_by_id(fault_server: FaultServer) -> None:
-    entries = [{"id": 2, "name": "Bob"}, {"id": 1, "name": "Ann"}]
-    fault_server.route("POST /bulk", [{"body": {"items": entries}}])
-    rows = ask(fault_server, "/bulk", ids([1, 2]), schema=NAME, **BATCHED, results__id="id")
-    assert answers(rows, "response_body") == [(1, {"name": "Ann"}), (2, {"name": "Bob"})]
-
-
-def test_entries_that_do_not_fit_the_rows_are_ambiguous(fault_server: FaultServer) -> None:
-    fault_server.route("POST /bulk", [{"body": {"items": [1]}}])
-    rows = ask(fault_server, "/bulk", ids([1, 2]), **BATCHED)
-    assert {one[1:] for one in answers(rows, "outcome", "error")} == {
-        ("ambiguous", 'the answer to the batch has 1 results at items for 2 rows: {"items": [1]}')
-    }
-
-
-def test_an_entry_may_be_refused(fault_server: FaultServer) -> None:
-    step = {"each": [{"when": {"json": {"id": 1}}, "status": 404, "error": "none"}], "wrap": "items"}
-    fault_server.route("POST /bulk", [step])
-    rows = ask(fault_server, "/bulk", ids([0, 1]), **BATCHED, results__ok="status", results__error="error")
-    assert answers(rows, "outcome", "status_code") == [(0, "accepted", 200), (1, "rejected", 404)]
-
-
-def test_a_refused_batch_is_asked_again_in_halves(fault_server: FaultServer) -> None:
-    fault_server.route("POST /bulk", [
-        {"when": {"json": {"id": 3}}, "status": 400, "body": "bad id"}, {"each": [{}], "wrap": "items"},
-    ])  # fmt: skip
-    rows = ask(fault_server, "/bulk", ids(range(8)), **BATCHED)
-    assert [one[1] for one in answers(rows, "outcome")] == ["rejected" if i == 3 else "accepted" for i in range(8)]
-
-
-def test_rows_of_batches_are_known_to_the_log_one_by_one(fault_server: FaultServer, tmp_path: Path) -> None:
-    """So other batches may be made of what is left, by another evaluation."""
-    fault_server.route("POST /bulk", [{"each": [{}], "wrap": "items"}])
-    options: dict[str, Any] = {**BATCHED, "repeatable": False, "responses": str(tmp_path)}
-    ask(fault_server, "/bulk", ids(range(10)), **options)
-    rows = ask(fault_server, "/bulk", ids(range(5, 20)), partition=1, **options)
-    assert [json.loads(one[1])["id"] for one in answers(rows, "response_body")] == list(range(5, 20))
-    sent = [row["id"] for one in fault_server.ledger() for row in json.loads(one.body)]
-    assert sorted(sent) == list(range(20))
 
 
 def test_a_partition_without_rows_asks_nothing(fault_server: FaultServer) -> None:

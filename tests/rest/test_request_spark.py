@@ -19,7 +19,8 @@ OK = [{"body": {"name": "Ann", "age": 7}}]
 ROWS = """
 SELECT id, CAST(id AS DECIMAL(20, 4)) AS amount, TIMESTAMP'2026-01-02' AS at, map('a', id) AS tags,
        TIMESTAMP_NTZ'2026-01-02 03:04:05' AS local, array(id, NULL) AS list,
-       named_struct('x', id, 'y', 'z') AS place, X'00FF' AS raw, INTERVAL '1' DAY AS length
+       named_struct('x', id, 'y', 'z') AS place, X'00FF' AS raw, INTERVAL '1' DAY AS length,
+       NULL AS nothing, CAST(parse_json(concat('{"k":', id, '}')) AS STRING) AS json
 FROM range(0, 40, 1, 3)
 """
 
@@ -40,13 +41,39 @@ def test_columns_pass_through_and_two_evaluations_ask_once(
     assert fault_server.count() == 0
     assert asked.count() == 40
     rows = asked.orderBy("id").collect()
-    assert [row.asDict() for row in asked.coalesce(1).select(df.columns).orderBy("id").collect()] == [
+    assert [row.asDict() for row in asked.coalesce(1).drop("response").orderBy("id").collect()] == [
         row.asDict() for row in df.orderBy("id").collect()
     ]
     assert {tuple(row.response.response_body) for row in rows} == {("Ann", 7)}
     assert fault_server.count() == 40
     assert {one.headers["authorization"] for one in fault_server.ledger()} == {"Bearer very-secret"}
     assert asked.schema.fields[:-1] == df.schema.fields
+
+
+def test_large_types_variants_and_zones_arrive_as_they_are(spark: SparkSession, fault_server: FaultServer) -> None:
+    """With Arrow's large types on, and a session in another time zone than the worker."""
+    fault_server.route("GET /users/{id}", [{"body": {"at": "2026-01-02T03:04:05+01:00", "any": {"q": [1]}}}])
+    df = spark.range(2).selectExpr("id", "'x' AS text", "parse_json('[1]') AS v", "map('k', X'00') AS m")
+    with_large = {
+        "spark.sql.execution.arrow.useLargeVarTypes": "true",
+        "spark.sql.session.timeZone": "America/New_York",
+    }
+    before = {name: spark.conf.get(name) for name in with_large}
+    try:
+        for name, value in with_large.items():
+            spark.conf.set(name, value)
+        asked = request(df, {"url": fault_server.url_for("/users/{id}")}, "at TIMESTAMP, any VARIANT")
+        told = asked.selectExpr(
+            "id", "text", "to_json(v) AS v", "hex(m['k']) AS m", "string(response.response_body.at) AS at",
+            "to_json(response.response_body.any) AS any", "response.response_headers['content-type'] AS kind",
+            "abs(unix_seconds(response.requested_at) - unix_seconds(current_timestamp())) < 600 AS now",
+        )  # fmt: skip
+        found = [tuple(row) for row in told.orderBy("id").collect()]
+    finally:
+        for name, kept in before.items():
+            spark.conf.set(name, kept or "")
+    expected = ("x", "[1]", "00", "2026-01-01 21:04:05", '{"q":[1]}', "application/json", True)
+    assert found == [(0, *expected), (1, *expected)]
 
 
 def test_a_limit_asks_for_no_more_than_it_may(spark: SparkSession, fault_server: FaultServer) -> None:
@@ -107,14 +134,27 @@ def test_wrong_columns_and_schemas_are_told_before_anything_is_sent(
 ) -> None:
     options = {"url": fault_server.url_for("/users/{id}")}
     df = spark.range(1)
+    bulk = {"url": fault_server.url_for("/bulk"), "method": "POST", "repeatable": True, "batch.rows": 5}
+    bulk["results.path"] = "$"
     for given, schema, told in [
         ({**options, "responseColumn": "ID"}, None, "column ID is there already"),
         ({"url": fault_server.url_for("/users/{uid}")}, None, "no column uid; there are id"),
         (options, "name STRNG", "cannot be read"),
         ({**options, "rateLimit": "10/s"}, None, "rateLimitTasks"),
+        (options, " ", "the schema is empty"),
+        (options, {"name": "STRING"}, "not dict"),
+        (options, "a INTERVAL YEAR", "INTERVAL YEAR cannot be read into"),
+        ({**bulk, "results.id": "a.key"}, None, "no column key to tell rows"),
     ]:
         with pytest.raises(OptionError, match=told):
             request(df, given, schema)
+    for odd, told in [
+        (df.select(), "there is no column"),
+        (df.selectExpr("id AS `a.b`"), "column a.b: Spark's mapInArrow takes no name with a dot"),
+        (df.selectExpr("id", "array(INTERVAL '1' YEAR) AS v"), "column v: Spark gives no interval year to Python"),
+    ]:
+        with pytest.raises(OptionError, match=told):
+            request(odd, {"url": fault_server.url_for("/users")})
 
 
 def test_an_error_of_a_task_names_the_request(spark: SparkSession, fault_server: FaultServer) -> None:

@@ -6,12 +6,13 @@
     trunkline submit my_project.etl --platform glue --wait
     trunkline runs --platform glue --since 1d
     trunkline validate pipeline.conf          what is wrong with a pipeline, before Spark starts; --schema for editors
+    trunkline run pipeline.conf               run it: --dry-run shows what it would do, --resume last goes on
     trunkline coordinator --rate-limit 200/s  one rate and one login for all tasks of a query
     trunkline new entry glue entry.py         the script that runs any job on Glue
     trunkline log show /lake/responses        what became of each run
     trunkline log compact /lake/responses     merge the small files of runs that are over
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or options, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage or options, 130 interrupted; of `run` also 3 pending approval, 4 degraded.
 """
 
 from __future__ import annotations
@@ -85,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
 
     describe = commands.add_parser("describe", help="list the options of a format")
     describe.add_argument("format", choices=FORMATS, help="its name")
-    for use, spoken in (("read", "reading"), ("stream", "reading a stream"), ("write", "writing")):
+    uses = (("read", "reading"), ("stream", "reading a stream"), ("write", "writing"), ("request", "request()"))
+    for use, spoken in uses:
         describe.add_argument(
             f"--{use}", dest="use", action="store_const", const=use, help=f"only what applies to {spoken}"
         )
@@ -140,6 +142,23 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("--schema", action="store_true", help="print JSON Schema for editors instead")
     validate.set_defaults(run=_command("pipelines", "validate"))
 
+    run = commands.add_parser("run", help="run a pipeline file")
+    run.add_argument("file", metavar="FILE", help="a path or URI: .conf (HOCON), .yaml, .yml or .json")
+    run.add_argument(
+        "--override", metavar="KEY=VALUE", action="append", default=[],
+        help="a value instead of the file's: spark.master=local[2], vars.root=/tmp, steps.load.write.path=/x",
+    )  # fmt: skip
+    run.add_argument("--dry-run", action="store_true", help="show what would be done, without Spark")
+    run.add_argument("--runs", metavar="URI", default="runs", help="where reports are kept; default: runs")
+    run.add_argument("--resume", metavar="RUN", help="go on with a run, by its id or `last`: what it finished is kept")
+    for name, spoken in (
+        ("repeat", "with --resume: do this write again, though its rows may be there"),
+        ("done", "with --resume: take this write for done"),
+    ):
+        run.add_argument(f"--{name}", metavar="STEP", action="append", default=[], help=spoken)
+    run.add_argument("--log", choices=("console", "json"), default="console", help="form of the log; default: console")
+    run.set_defaults(run=_command("pipelines", "run"))
+
     coordinator = commands.add_parser("coordinator", help="one rate and one login for all tasks of a query")
     coordinator.add_argument("--rate-limit", metavar="RATE", help="for all tasks together: 200/s, 10/s,5000/h")
     coordinator.add_argument(
@@ -181,7 +200,7 @@ def _command(module: str, name: str) -> Callable[[argparse.Namespace], int]:
     """A command whose module is loaded when it is called."""
 
     def run(given: argparse.Namespace) -> int:
-        getattr(import_module(f"trunkline.cli.{module}"), name)(given)
-        return DONE
+        code: int | None = getattr(import_module(f"trunkline.cli.{module}"), name)(given)
+        return code or DONE
 
     return run

@@ -10,7 +10,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from trunkline.errors import MissingExtraError
+from trunkline.errors import MissingExtraError, OptionError
 
 if TYPE_CHECKING:
     from trunkline.options import Option
@@ -44,6 +44,8 @@ def describe(given: argparse.Namespace) -> None:
 
     table: Sequence[Option] = importlib.import_module(f"trunkline.{given.format}.options").TABLE
     use = given.use
+    if use == "request" and given.format != "rest":
+        raise OptionError("request() takes options of rest: trunkline describe rest --request")
     if given.schema:
         print(json.dumps(json_schema(table, given.format, use), indent=2))
         return

@@ -84,6 +84,11 @@ class AnswerHeaders(Mapping[str, str]):
         self.lower = self._raw.lower()
         self._all: CIMultiDict[str] | None = None
 
+    @property
+    def head(self) -> bytes:
+        """All of its head, as it came: where that is the same, so are the headers."""
+        return self._raw
+
     def get(self, name: str, default: Any = None) -> Any:
         """The value of a header; the first of several."""
         at = self.lower.find(_key(name))

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from trunkline.errors import ResponseLogError
 from trunkline.responses import Location
-from trunkline.rest.answers import LASTING, UNAUTHORIZED, Answer
+from trunkline.rest.answers import LASTING, UNAUTHORIZED, Answer, size_of
 
 # How often files are listed when one of them is gone before it is read: a compaction replaces them.
 _LISTINGS = 3
@@ -187,9 +187,19 @@ def _answers(table: pa.Table) -> list[Answer]:
     columns = [table["outcome"], table["status_code"].fill_null(0), table["error"].fill_null(""), table["attempts"]]
     columns += [table["response_headers"], table["response_body"]]
     columns += [table["requested_at"].cast(pa.int64()), table["elapsed_ms"]]
-    return [
-        Answer(kind, status, error, attempts, None if headers is None else dict(headers), body, at, elapsed)
-        for kind, status, error, attempts, headers, body, at, elapsed in zip(
-            *(column.to_pylist() for column in columns), strict=True
-        )
-    ]
+    return [_answer(*told) for told in zip(*(column.to_pylist() for column in columns), strict=True)]
+
+
+def _answer(
+    kind: str,
+    status: int,
+    error: str,
+    attempts: int,
+    headers: list[tuple[str, str]] | None,
+    body: str | None,
+    requested_at: int | None,
+    elapsed: int | None,
+) -> Answer:
+    named, text = None if headers is None else dict(headers), None if body is None else body.encode()
+    size = size_of(named, text, error)
+    return Answer(kind, status, error, attempts, named, text, requested_at, elapsed, size)

@@ -10,7 +10,7 @@ often as, Spark evaluates it.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -71,36 +71,52 @@ def request(df: DataFrame, options: Mapping[str, Any], schema: str | DataType | 
         return _requested(df, options, schema)
 
 
-def _requested(df: DataFrame, options: Mapping[str, Any], schema: str | DataType | None) -> DataFrame:
+def plan_of(
+    rows: StructType, options: Options, schema: str | DataType | None, *, streaming: bool
+) -> tuple[AskPlan, StructType]:
+    """What all tasks of a request share, and the columns that come out; the summary of its run is begun.
+
+    Args:
+        rows: The columns of what is asked for.
+        options: Resolved.
+        schema: As for `request`.
+        streaming: Whether the rows are a stream.
+
+    Raises:
+        OptionError: As for `request`.
+    """
     from pyspark.sql.types import ArrayType, StructType
 
     from trunkline.rest.writer import check_on_driver
 
-    parsed = request_options(options).resolved()
-    warn_of_literals(parsed)
     body = _body_type(schema)
-    if by_pages(parsed) and body is not None:
+    if by_pages(options) and body is not None:
         body = ArrayType(body)
     column = _column(body)
-    rows = df.schema
-    _check_columns(rows, parsed)
-    builder = RequestBuilder(parsed, rows.fieldNames())
-    streaming = df.isStreaming
-    if streaming and parsed["runId"]:
+    _check_columns(rows, options)
+    builder = RequestBuilder(options, rows.fieldNames())
+    if streaming and options["runId"]:
         raise OptionError("request: runId does nothing in a stream: its run is the query, which the checkpoint names")
-    check_on_driver(parsed)
+    check_on_driver(options)
     plan = AskPlan(
-        parsed,
+        options,
         builder,
-        parsed["runId"] or str(uuid.uuid4()),
+        options["runId"] or str(uuid.uuid4()),
         streaming,
         _arrow(column),
-        _reading(parsed, body),
+        _reading(options, body),
         parsed=body is not None,
     )
-    if parsed["responses"] and not streaming:
-        write_summary(locate(parsed["responses"]), f"{plan.run_id}-0", _summary(plan.run_id, rows.jsonValue()))
-    out = StructType([*rows.fields]).add(parsed["responseColumn"], column)
+    if options["responses"] and not streaming:
+        write_summary(locate(options["responses"]), f"{plan.run_id}-0", _summary(plan.run_id, rows.jsonValue()))
+    return plan, StructType([*rows.fields]).add(options["responseColumn"], column)
+
+
+def _requested(df: DataFrame, options: Mapping[str, Any], schema: str | DataType | None) -> DataFrame:
+    parsed = request_options(options).resolved()
+    warn_of_literals(parsed)
+    rows = df.schema
+    plan, out = plan_of(rows, parsed, schema, streaming=df.isStreaming)
     return df.mapInArrow(_asker(df, plan, rows.jsonValue()), out)
 
 
@@ -117,7 +133,7 @@ def _asker(df: DataFrame, plan: AskPlan, rows: dict[str, Any]) -> Asker:
     return request
 
 
-def ask_partition(plan: AskPlan, rows: dict[str, Any], batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def ask_partition(plan: AskPlan, rows: dict[str, Any], batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
     """One partition of the DataFrame that `request` gives, inside of a task.
 
     Args:
@@ -157,6 +173,10 @@ def _body_type(schema: str | DataType | None) -> DataType | None:
         return None
     if isinstance(schema, DataType):
         return _nullable(schema)
+    if not isinstance(schema, str):
+        raise OptionError(f"request: the schema is DDL or a type of Spark, not {type(schema).__name__}")
+    if not schema.strip():
+        raise OptionError('request: the schema is empty: name fields, as in "name STRING", or leave it out')
     try:
         return _nullable(_parse_datatype_string(schema))
     except Exception as error:  # noqa: BLE001 - a parse error has a class of its own on each kind of Spark
@@ -217,7 +237,7 @@ def _reading(options: Options, body: DataType | None) -> ReadOptions:
 
 
 def _check_columns(rows: StructType, options: Options) -> None:
-    """Refuse names that stand twice, the added one among them, and bodies of what cannot be written.
+    """Refuse names that stand twice, the added one among them, columns that do not get here, and `results.id` of none.
 
     Raises:
         OptionError: With every problem at once.
@@ -228,5 +248,35 @@ def _check_columns(rows: StructType, options: Options) -> None:
     column = options["responseColumn"]
     if column.lower() in map(str.lower, names):
         problems.append(f"column {column} is there already: name another one in responseColumn")
+    dotted = [name for name in names if "." in name or "`" in name]
+    problems += [
+        f"column {name}: Spark's mapInArrow takes no name with a dot or backtick; rename it" for name in dotted
+    ]
+    if not names:
+        problems.append("there is no column: Spark loses such rows on their way to Python; select one")
+    problems += [
+        f"column {field.name}: Spark gives no {kind.simpleString()} to Python; cast or drop it"
+        for field in rows.fields
+        if (kind := _not_in_arrow(field.dataType)) is not None
+    ]
+    by = (options["results.id"] or "").rpartition(".")[2]
+    if by and by not in names:
+        problems.append(f"results.id={options['results.id']}: no column {by} to tell rows by; rename one")
     if problems:
         raise OptionError("request: the options do not fit the columns", problems)
+
+
+def _not_in_arrow(kind: DataType) -> DataType | None:
+    """The type, or one inside of it, that Spark does not hand to `mapInArrow`; None where all is well."""
+    from pyspark.sql import types as t
+
+    if isinstance(kind, (t.YearMonthIntervalType, t.CalendarIntervalType)):
+        return kind
+    inner: list[DataType] = []
+    if isinstance(kind, t.StructType):
+        inner = [field.dataType for field in kind]
+    elif isinstance(kind, t.ArrayType):
+        inner = [kind.elementType]
+    elif isinstance(kind, t.MapType):
+        inner = [kind.keyType, kind.valueType]
+    return next((found for one in inner if (found := _not_in_arrow(one)) is not None), None)

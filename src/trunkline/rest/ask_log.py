@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trunkline.http.cleaner import Cleaner
-from trunkline.http.message import Exchange, Outcome, Request
+from trunkline.http.message import Request
 from trunkline.options import Options
-from trunkline.responses import ResponseLog, Task, locate
+from trunkline.responses import Record, ResponseLog, Task, locate
 from trunkline.rest.answered import LoggedAnswers
-from trunkline.rest.answers import Answer
-from trunkline.rest.journal import Journal
+from trunkline.rest.answers import Answer, AnswerTexts
+from trunkline.rest.journal import whole_rows
 from trunkline.rest.parts import Part
 from trunkline.rest.rows import Chunk, RequestBuilder
 from trunkline.values import Occurrences, row_digests
@@ -37,8 +37,11 @@ class AskLog:
         folders = task.folder[: 1 if task.batch is None else 2]
         self._answered = LoggedAnswers(location.within(*folders), ambiguous=options["delivery"] == "atMostOnce")
         self._log = ResponseLog(location, task, flush_seconds=flush.seconds, flush_rows=flush.rows)
-        self._whole = Journal(self._log, task, options.replaced({"log.body": "always"}), cleaner)
-        self._bare = Journal(self._log, task, options.replaced({"log.body": "never"}), cleaner)
+        self._row: str = options["log.row"]
+        self._prefix = f"{task.run}-{task.partition}-{task.attempt_id}"
+        self._refused = 0
+        self._texts = AnswerTexts(cleaner.clean)
+        self._clean = cleaner.clean
         self._occurrences = Occurrences()
 
     def identify(self, chunk: Chunk, builder: RequestBuilder) -> None:
@@ -54,25 +57,27 @@ class AskLog:
         """
         return self._answered.find(keys)
 
-    def record(self, outcome: Outcome, part: Part, row: int, answer: Answer, body: bytes) -> None:
-        """Write down the answer of a row.
-
-        Args:
-            outcome: Of its request.
-            part: Which row it is.
-            row: See `part`.
-            answer: What it comes to.
-            body: The row's part of what came back.
+    def record(self, request: Request, part: Part, row: int, answer: Answer) -> None:
+        """Write down the answer to a request, of one of its rows.
 
         Raises:
             ResponseLogError: It cannot be written.
         """
-        request, exchange = outcome.request, outcome.exchange
-        own = Request(request.method, request.url, idempotency_key=request.idempotency_key)
-        own.id, own.attempts, own.first_at = part.keys[row].hex(), request.attempts, request.first_at
-        if exchange is not None:
-            exchange = Exchange(own, answer.status, exchange.headers, body, elapsed=exchange.elapsed)
-        self._add(self._whole, Outcome(own, answer.kind, answer.error, exchange), part, row, answer)
+        texts = self._texts
+        self._add(part, row, Record(
+            request_id=part.keys[row].hex(),
+            idempotency_key=request.idempotency_key,
+            method=request.method,
+            url=self._clean(request.url),
+            outcome=answer.kind,
+            status=answer.status,
+            error=answer.error,
+            attempts=answer.attempts,
+            headers=None if answer.headers is None else texts.headers(answer.headers),
+            body=None if answer.body is None else texts.body(answer.body),
+            requested_at=request.first_at,
+            elapsed=(answer.elapsed or 0) / 1000,
+        ))  # fmt: skip
 
     def share(self, part: Part, row: int, answer: Answer) -> None:
         """Write down that a row shares the answer of another, with which it stands.
@@ -80,9 +85,8 @@ class AskLog:
         Raises:
             ResponseLogError: It cannot be written.
         """
-        shared = Request(part.method(row), part.url(row))
-        shared.id = part.keys[row].hex()
-        self._add(self._bare, Outcome(shared, answer.kind, answer.error), part, row, answer)
+        method, url = part.method(row), self._clean(part.url(row))
+        self._add(part, row, _untried(part.keys[row].hex(), method, url, answer))
 
     def refuse(self, part: Part, row: int, answer: Answer) -> None:
         """Write down a row that cannot be sent.
@@ -90,7 +94,8 @@ class AskLog:
         Raises:
             ResponseLogError: It cannot be written.
         """
-        self._add(self._bare, Outcome(Request("", ""), answer.kind, answer.error), part, row, answer)
+        self._refused += 1
+        self._add(part, row, _untried(f"{self._prefix}-{self._refused}", "", "", answer))
 
     def tick(self) -> None:
         """Begin to write what has waited long enough.
@@ -108,5 +113,13 @@ class AskLog:
         """
         self._log.flush()
 
-    def _add(self, journal: Journal, outcome: Outcome, part: Part, row: int, answer: Answer) -> None:
-        journal.record(outcome, part.chunk, [row], answer.kind, answer.status, answer.error)
+    def _add(self, part: Part, row: int, record: Record) -> None:
+        chunk = part.chunk
+        kept = self._row == "always" or (self._row == "onError" and record.outcome != "accepted")
+        texts = whole_rows(chunk.batch.slice(row, 1)) if kept else [None]
+        self._log.add(record, [chunk.digests[row]], [chunk.occurrences[row]], texts)
+
+
+def _untried(request_id: str, method: str, url: str, answer: Answer) -> Record:
+    """The record of a row for which nothing was sent."""
+    return Record(request_id, None, method, url, answer.kind, answer.status, answer.error, 0, None, None, 0.0, 0.0)

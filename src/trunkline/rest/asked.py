@@ -15,7 +15,7 @@ from trunkline.responses import Location
 ASKED = "asked"
 _ROW = ["partition_id", "row_digest", "occurrence"]
 # Of two records of one row the better one counts.
-_BEST = ("accepted", "rejected", "ambiguous", "exhausted")
+_BEST = ("accepted", "malformed", "rejected", "ambiguous", "exhausted")
 
 
 def counted(location: Location, found: dict[str, Any]) -> dict[str, Any]:

@@ -11,31 +11,30 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator, Sequence
+import time
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 
+from trunkline.coordination.task import TaskProgress
 from trunkline.errors import ResponseLogError, TrunklineError
 from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner
-from trunkline.http.message import Exchange, Outcome, Request, head_of, loggable_headers, without_query
+from trunkline.http.message import Outcome, Request, head_of, without_query
 from trunkline.http.prefetch import Prefetched
-from trunkline.http.setup import open_client, rules_of
+from trunkline.http.setup import link_of, open_client
 from trunkline.options import Options
 from trunkline.responses import Task
 from trunkline.rest.answers import Answer, AnswerMemory, ResponseColumn, answer_of
 from trunkline.rest.ask_log import AskLog
-from trunkline.rest.chain import Chain
-from trunkline.rest.door import Door
-from trunkline.rest.entries import Entry, entries_of
-from trunkline.rest.pages import REDIRECTS
+from trunkline.rest.entries import Entry
 from trunkline.rest.parts import Part, Parts
 from trunkline.rest.request_keys import RequestKeys
 from trunkline.rest.request_options import by_pages, may_ask_again
-from trunkline.rest.results import ResultReader
-from trunkline.rest.rows import RequestBuilder, Sent
+from trunkline.rest.request_sending import Sending
+from trunkline.rest.rows import RequestBuilder
 from trunkline.rest.standing import Standing
 from trunkline.rest.write_options import content_type
 from trunkline.values import ReadOptions
@@ -50,8 +49,10 @@ _MOST_REMEMBERED = 64 * 1024 * 1024
 _MOST_READY = 2
 # How long whoever wants no more rows waits for the log to be written, seconds.
 _CLOSING = 3.0
-# A refusal with one of these may be about one row of the batch, so the batch is halved to find it.
-_SPLIT_STATUSES = frozenset({400, 413, 422})
+# What leaves at once, bytes: Arrow's texts end at 2 GiB, and a part may hold more.
+_MOST_LEAVING = 256 * 1024 * 1024
+# Parts whose answers take more than this do not grow, bytes.
+_LARGE_PART = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -77,15 +78,6 @@ class AskPlan:
     parsed: bool
 
 
-class Asked(NamedTuple):
-    """The rows that one request is for."""
-
-    part: Part
-    rows: Sequence[int]
-    splits: list[int]  # how many halvings the batch that it came from has left, shared by all its parts
-    chain: Chain | None = None  # of its pages
-
-
 class Asking:
     """Asks for one partition.
 
@@ -99,35 +91,35 @@ class Asking:
         self._options = options
         self._builder = plan.builder
         self._task = task
-        self._scope = task.run.encode()
         self._auth = Auth.from_options(options)
-        cleaner = Cleaner(options, self._auth)
-        self._clean = cleaner.clean
+        self._cleaner = Cleaner(options, self._auth)
+        self._clean = self._cleaner.clean
         self._keys = RequestKeys(options)
         self._keyed = options["idempotency.header"] is not None
-        self._door = Door(options, batched=plan.builder.batched)
-        self._results = ResultReader.from_options(options)
-        again = may_ask_again(options)
-        self._rules = rules_of(options, renewable=False, reading=again)
-        self._column = ResponseColumn(plan.column, plan.reading, parsed=plan.parsed)
-        self._cleaner = cleaner
+        # The column is made in the thread that wants the rows.
+        self._column = ResponseColumn(plan.column, plan.reading, Cleaner(options, self._auth).clean, parsed=plan.parsed)
         self._log: AskLog | None = None
         self._out: queue.SimpleQueue[tuple[Part, list[Answer]] | BaseException | None] = queue.SimpleQueue()
-        self._unwanted = False
+        self._unwanted_since: float | None = None
         self._remembered = AnswerMemory(_MOST_REMEMBERED)
         self._flying: dict[bytes, list[tuple[Part, int]]] = {}
         self._part_rows = self._fitting(_PART_ROWS)
         self._parts = Parts(_MOST_PARTS * self._part_rows, keep_order=options["keepOrder"])
-        self._asked = self._left = 0
+        self._left = 0
         self._ended = False
-        self._by_pages = by_pages(options)
-        headers = {"Accept": "application/json"} if plan.parsed or self._by_pages else {}
+        headers = {"Accept": "application/json"} if plan.parsed or by_pages(options) else {}
         if (kind := content_type(options)) is not None:
             headers["Content-Type"] = kind
             if options["compression"] == "gzip":
                 headers["Content-Encoding"] = "gzip"
-        self._client = open_client(options, self._auth, headers, reading=again)
+        self._client = open_client(options, self._auth, headers, reading=may_ask_again(options))
         self._standing = Standing(options, self._client, self._clean)
+        name = f"request/{task.run}/{task.batch}/{task.partition}/{task.attempt_id}"
+        self._progress = TaskProgress(link_of(options), name)
+        scope = task.run if task.batch is None else f"{task.run}/{task.batch}"
+        self._sending = Sending(
+            options, plan.builder, self._client, scope.encode(), self._clean, self._refuse_unsendable
+        )
 
     def run(self, batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
         """Every row with its answer.
@@ -144,10 +136,10 @@ class Asking:
             while (item := self._out.get()) is not None:
                 if isinstance(item, BaseException):
                     raise item
-                yield self._batch(*item)
+                yield from self._batches(*item)
         finally:
             # Where the rows ended by themselves this does nothing.
-            self._unwanted = True
+            self._unwanted_since = time.monotonic()
             self._client.stop("the rows are not wanted any more")
             worker.join(_CLOSING)
 
@@ -169,12 +161,16 @@ class Asking:
             pieces = self._pieces(source.items(may_block=lambda: schedule.idle))
             while not self._ended and self._client.stopped is None:
                 for outcome in self._client.send(self._requests(pieces)):
-                    if self._unwanted:
+                    if self._nobody_waits():
                         return
                     if outcome is not None:
                         self._guarded(self._settle, outcome)
-                    elif self._log is not None:
-                        self._guarded(self._log.tick)
+                        if self._progress.active and outcome.exchange is not None:
+                            self._progress.seen(outcome.exchange.elapsed)
+                    else:
+                        if self._log is not None:
+                            self._guarded(self._log.tick)
+                        self._tell_progress()
                     if source.error is not None:
                         self._client.stop(f"the rows could not be read: {source.error}")
                     self._hand_over()
@@ -191,6 +187,7 @@ class Asking:
                     self._log.flush()
             finally:
                 self._client.close()
+                self._tell_progress(done=True)
 
     def _pieces(self, batches: Iterator[pa.RecordBatch | None]) -> Iterator[pa.RecordBatch | None]:
         """The rows, cut into parts; None where the next are not there yet."""
@@ -210,15 +207,16 @@ class Asking:
             if piece is None:
                 yield None
                 continue
+            while self._out.qsize() >= _MOST_READY and self._client.stopped is None:
+                yield None
             part = self._part(piece)
-            asked = self._asked
+            asked = self._sending.asked
             yield from self._asking(part)
-            self._part_rows = self._fitting(
-                min(2 * self._part_rows, _MOST_PART_ROWS) if asked == self._asked else _PART_ROWS
-            )
+            grows = asked == self._sending.asked and part.size < _LARGE_PART
+            self._part_rows = self._fitting(min(2 * self._part_rows, _MOST_PART_ROWS) if grows else _PART_ROWS)
             if self._client.schedule.idle and self._parts.ready:
                 return
-            while (self._parts.full or self._out.qsize() >= _MOST_READY) and self._client.stopped is None:
+            while self._parts.full and self._client.stopped is None:
                 yield None
         self._ended = True
 
@@ -257,118 +255,31 @@ class Asking:
             else:
                 self._flying[key] = []
         chunk.refused = settled
-        most: int | None = self._options["maxRequests"]
         for request in self._builder.requests(chunk):
             if self._client.stopped is not None:
                 return
-            if most is not None and self._asked >= most:
-                reason = f"not sent: {_most_sent(most)}"
+            if self._sending.full:
                 for row in request.tag.rows:
-                    self._give(part, row, Answer("unsent", error=reason))
+                    self._give(part, row, Answer("unsent", error=f"not sent: {self._sending.why_full}"))
                 continue
-            prepared = self._finished(part, request)
-            if prepared is not None:
-                self._asked += 1
-                yield prepared
-
-    def _finished(self, part: Part, request: Request) -> Request | None:
-        """The request with its key and through the user's door; None when it cannot be sent."""
-        sent: Sent = request.tag
-        if self._keyed:
-            request.idempotency_key = self._builder.idempotency_key(request, self._scope, 0)
-        chain = None
-        if self._by_pages:
-            try:
-                chain = Chain(self._options, request, self._clean)
-                request = chain.first()
-            except TrunklineError as error:
-                self._refuse_unsendable(part, sent.rows[0], str(error))
-                return None
-            request.tag = sent
-        opened = self._door.opened(request)
-        if isinstance(opened, Request):
-            opened.tag = Asked(part, sent.rows, sent.splits, chain)
-            return opened
-        for row in sent.rows:
-            self._refuse_unsendable(part, row, opened)
-        return None
+            ready = self._sending.first(part, request)
+            if ready is not None:
+                yield ready
 
     def _settle(self, outcome: Outcome) -> None:
-        asked: Asked = outcome.request.tag
-        part, rows = asked.part, asked.rows
-        entries: list[Entry] | None = None
-        if asked.chain is not None and outcome.exchange is not None:
-            entry = self._next_page(outcome, outcome.exchange, asked, asked.chain)
-            if entry is None:
-                return
-            entries = [entry]
-        if self._results is not None:
-            entries = entries_of(self._results, outcome, part.chunk.batch, rows, self._rules)
-        if entries is None:
-            if outcome.kind == "rejected" and len(rows) > 1 and self._split(outcome, asked):
-                return
-            body = b"" if outcome.exchange is None else outcome.exchange.body
-            entries = [Entry(outcome.kind, outcome.status, outcome.reason, body)] * len(rows)
-        for row, entry in zip(rows, entries, strict=True):
+        part = outcome.request.tag.part
+        for row, entry in self._sending.ended(outcome):
             self._answer(outcome, part, row, entry)
-
-    def _next_page(self, outcome: Outcome, exchange: Exchange, asked: Asked, chain: Chain) -> Entry | None:
-        """Ask for the page that follows; at the end of the pages, or where they cannot go on, the row's entry."""
-        status = outcome.status
-        if outcome.kind != "accepted" and not (outcome.kind == "rejected" and status in REDIRECTS):
-            return Entry(outcome.kind, status, outcome.reason, exchange.body)
-        try:
-            following = chain.take(exchange)
-        except TrunklineError as error:
-            return Entry("malformed", status, str(error), b"")
-        if following is None:
-            return Entry("accepted", status, "", chain.body())
-        if self._client.stopped is not None:
-            return Entry("exhausted", status, self._client.stopped, b"")
-        if self._options["maxRequests"] is not None and self._asked >= self._options["maxRequests"]:
-            return Entry("unsent", status, f"{_most_sent(self._options['maxRequests'])} before the last page", b"")
-        self._asked += 1
-        following.tag = Sent(asked.part.chunk, asked.rows, asked.splits)
-        opened = self._door.opened(following)
-        if isinstance(opened, str):
-            return Entry("rejected", status, f"not sent: {opened}", b"")
-        opened.tag = asked
-        self._client.send_part(opened, outcome.request)
-        # Each page has its own time for retries.
-        opened.since = -1.0
-        return None
-
-    def _split(self, outcome: Outcome, asked: Asked) -> bool:
-        """Ask again in halves, so that a bad row ends up alone; False when that is not to be done."""
-        if outcome.status not in _SPLIT_STATUSES or not asked.splits[0] or self._client.stopped is not None:
-            return False
-        if outcome.request.unknown and not self._rules.reading:
-            return False
-        if self._options["maxRequests"] is not None and self._asked + 2 > self._options["maxRequests"]:
-            return False
-        asked.splits[0] -= 1
-        self._asked += 2
-        middle = len(asked.rows) // 2
-        for rows in (asked.rows[middle:], asked.rows[:middle]):
-            half = self._finished(asked.part, self._builder.request(asked.part.chunk, rows, asked.splits))
-            if half is not None:
-                self._client.send_part(half, outcome.request)
-        return True
 
     def _answer(self, outcome: Outcome, part: Part, row: int, entry: Entry) -> None:
         """Make the answer of one row, write it down and give it to all who wait for it."""
-        kind, status, reason, body = entry
-        exchange = outcome.exchange
-        headers = text = None
-        if exchange is not None:
-            headers = {name: self._clean(value) for name, value in loggable_headers(exchange.headers).items()}
-            text = self._clean(body.decode("utf-8", "replace"))
-        error = self._clean(reason)
+        kind, status, reason, body, own = entry
+        error = self._clean(reason) if reason else ""
         if kind != "accepted" and (head := head_of(body)):
             error = f"{error}: {self._clean(head)}" if error else self._clean(head)
-        answer = answer_of(outcome, kind, status, error, headers, text)
+        answer = answer_of(outcome, kind, status, error, body if own and outcome.exchange is not None else None)
         if self._log is not None and kind != "unsent":
-            self._log.record(outcome, part, row, answer, body)
+            self._log.record(outcome.request, part, row, answer)
         self._give(part, row, answer)
 
     def _give(self, part: Part, row: int, answer: Answer) -> None:
@@ -393,14 +304,37 @@ class Asking:
             # Whoever wants a few rows ends this process without a word; most of what it was shown is kept by then.
             if self._log is not None and self._left & (self._left - 1) == 0:
                 self._log.flush()
-            self._out.put(self._parts.leave())
+            left = self._parts.leave()
+            if self._progress.active:
+                self._progress.rows(answer.kind for answer in left[1])
+            self._out.put(left)
 
-    def _batch(self, part: Part, answers: list[Answer]) -> pa.RecordBatch:
-        """The rows of a part as they came, with their answers."""
-        batch = part.chunk.batch
-        column = self._column.array(answers, lambda row: self._named(part, row))
+    def _batches(self, part: Part, answers: list[Answer]) -> Iterator[pa.RecordBatch]:
+        """The rows of a part as they came, with their answers: one batch, or more where answers are very large."""
+        start = size = 0
+        for row, answer in enumerate(answers):
+            if size + answer.size > _MOST_LEAVING and row > start:
+                yield self._batch(part, start, answers[start:row])
+                start, size = row, 0
+            size += answer.size
+        yield self._batch(part, start, answers[start:])
+
+    def _batch(self, part: Part, start: int, answers: list[Answer]) -> pa.RecordBatch:
+        batch = part.chunk.batch.slice(start, len(answers))
+        column = self._column.array(answers, lambda row: self._named(part, start + row))
         schema = batch.schema.append(pa.field(self._options["responseColumn"], column.type))
         return pa.RecordBatch.from_arrays([*batch.columns, column], schema=schema)
+
+    def _tell_progress(self, *, done: bool = False) -> None:
+        if self._progress.active:
+            client = self._client
+            sent = {"requests": client.requests, "retries": client.schedule.retries, "bytes_sent": client.sent_bytes}
+            self._progress.tell(sent, done=done)
+
+    def _nobody_waits(self) -> bool:
+        """Whether no more rows are wanted, and what was in flight has been written down or has had its time."""
+        since = self._unwanted_since
+        return since is not None and (self._log is None or time.monotonic() > since + _CLOSING)
 
     def _refuse_unsendable(self, part: Part, row: int, reason: str) -> None:
         """A row that cannot become a request."""
@@ -427,7 +361,3 @@ class Asking:
             call(*arguments)
         except ResponseLogError as error:
             self._standing.fail(error)
-
-
-def _most_sent(most: int) -> str:
-    return f"this task has sent maxRequests={most} requests"

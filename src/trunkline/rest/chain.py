@@ -17,8 +17,8 @@ import orjson
 from trunkline.errors import ResponseError
 from trunkline.http.message import Exchange, Request
 from trunkline.options import Options
+from trunkline.rest.page_opener import MOST_REDIRECTS, REDIRECTS, PageOpener
 from trunkline.rest.page_request import PageRequests
-from trunkline.rest.pages import MOST_REDIRECTS, REDIRECTS, PageOpener
 from trunkline.rest.paging import Ask, Walk, paging_of
 
 

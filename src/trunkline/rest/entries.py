@@ -11,17 +11,27 @@ from trunkline.http.message import Outcome
 from trunkline.http.verdict import Rules, refusal_kind
 from trunkline.rest.results import ResultReader, ResultsError, RowResult
 from trunkline.values import texts
+from trunkline.values.envelope import BOM
 
 _AUTH_STATUSES = frozenset({401, 403})
 
 
 class Entry(NamedTuple):
-    """One row's end: its outcome, its status, the reason where it was not accepted, and its part of the answer."""
+    """One row's end.
+
+    Attributes:
+        kind: Its outcome; `retry` where the answer says that another try may do better.
+        status: Its own, else that of the whole answer.
+        reason: Why it was not accepted.
+        body: Its part of the answer, or the whole of it.
+        own: Whether `body` is about this row only.
+    """
 
     kind: str
     status: int
     reason: str
     body: bytes
+    own: bool = True
 
 
 def entries_of(
@@ -42,11 +52,11 @@ def entries_of(
     if outcome.kind == "rejected" and not exchange.body:
         return None
     try:
-        found = reader.entries(exchange.body, len(rows), lambda: _ids(reader, batch, rows))
+        found = reader.entries(exchange.body.removeprefix(BOM), len(rows), lambda: _ids(reader, batch, rows))
     except ResultsError as error:
         if outcome.kind == "rejected":
             return None
-        return [Entry("ambiguous", outcome.status, str(error), exchange.body)] * len(rows)
+        return [Entry("ambiguous", outcome.status, str(error), exchange.body, own=len(rows) == 1)] * len(rows)
     return [_entry(outcome, result, text, rules) for result, text in found]
 
 
@@ -55,7 +65,7 @@ def _entry(outcome: Outcome, result: RowResult, text: bytes, rules: Rules) -> En
     if result.ok and outcome.kind == "accepted":
         return Entry("accepted", status, "", text)
     kind = refusal_kind(result.status, outcome.request, rules) if result.status else "rejected"
-    return Entry("exhausted" if kind == "retry" else kind, status, result.reason or outcome.reason, text)
+    return Entry(kind, status, result.reason or outcome.reason, text)
 
 
 def _ids(reader: ResultReader, batch: pa.RecordBatch, rows: Sequence[int]) -> list[str | None]:

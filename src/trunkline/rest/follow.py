@@ -22,8 +22,9 @@ from trunkline.errors import OptionError, ResponseError
 from trunkline.options import Options
 from trunkline.polling import NextOffset
 from trunkline.rest.frontier import Ascending, PagePosition, field_frontier, field_values, page_frontier
+from trunkline.rest.page_opener import Page
 from trunkline.rest.page_request import PageRequests
-from trunkline.rest.pages import Connection, Page, Pages, read_ahead
+from trunkline.rest.pages import Connection, Pages, read_ahead
 from trunkline.rest.paging import Ask, Walk, paging_of
 from trunkline.rest.position import VERSION, FieldPlace, Offset
 from trunkline.rest.reading import PageDecoder, ReadPlan

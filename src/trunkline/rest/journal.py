@@ -70,7 +70,7 @@ class Journal:
         )
         texts: list[str | None] = [None] * len(rows)
         if _wanted(self._row, failed=failed):
-            texts = _whole_rows(chunk.batch.take(pa.array(rows, pa.int64())))
+            texts = whole_rows(chunk.batch.take(pa.array(rows, pa.int64())))
         digests = [chunk.digests[row] for row in rows]
         self.log.add(record, digests, [chunk.occurrences[row] for row in rows], texts)
 
@@ -86,7 +86,7 @@ class Journal:
         return self._last_clean_url
 
 
-def _whole_rows(batch: pa.RecordBatch) -> list[str | None]:
+def whole_rows(batch: pa.RecordBatch) -> list[str | None]:
     """Each row as JSON that Spark reads back with its types; what JSON has no number for stands as text, `"NaN"`."""
     columns = [_with_words(column) if pa.types.is_floating(column.type) else column for column in batch.columns]
     whole = encode(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), _WHOLE_ROW)

@@ -19,15 +19,17 @@ class Part:
         keys: What tells the request of each from others.
         answers: Of each row, None while there is none.
         left: How many rows have none yet.
+        size: About how much memory the answers take, bytes.
     """
 
-    __slots__ = ("answers", "chunk", "keys", "left")
+    __slots__ = ("answers", "chunk", "keys", "left", "size")
 
     def __init__(self, chunk: Chunk) -> None:
         self.chunk = chunk
         self.keys: list[bytes] = []
         self.answers: list[Answer | None] = [None] * len(chunk)
         self.left = len(chunk)
+        self.size = 0
 
     def method(self, row: int) -> str:
         """The method of a row's request."""
@@ -75,6 +77,7 @@ class Parts:
         """Give a row its answer."""
         part.answers[row] = answer
         part.left -= 1
+        part.size += answer.size
         self._waiting += answer.size
         if not part.left and not self._keep_order:
             self._open.remove(part)
@@ -87,7 +90,7 @@ class Parts:
         part = self._whole.popleft()
         answers = [answer for answer in part.answers if answer is not None]
         self._rows -= len(answers)
-        self._waiting -= sum(answer.size for answer in answers)
+        self._waiting -= part.size
         return part, answers
 
 

@@ -22,8 +22,9 @@ from trunkline.errors import RejectedError, ResponseError, UnavailableError
 from trunkline.http.setup import link_of
 from trunkline.options import Options
 from trunkline.rest.bounds import Bound
+from trunkline.rest.page_opener import Page
 from trunkline.rest.page_request import PageRequests
-from trunkline.rest.pages import Connection, Page, Pages, read_ahead
+from trunkline.rest.pages import Connection, Pages, read_ahead
 from trunkline.rest.paging import OffsetPaging, PagePaging, Walk, paging_of
 from trunkline.rest.slices import Slice
 from trunkline.values.envelope import Envelope

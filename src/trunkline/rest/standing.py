@@ -39,11 +39,14 @@ class Standing:
             answer: Of a row.
             named: Names its request.
         """
+        if answer.kind == "accepted":
+            self._well = True
+            return
         if answer.status == _NOT_LOGGED_IN and answer.kind == "rejected":
             self._unauthorized = self._unauthorized or f"{named()}: {answer.error}"
         elif answer.status:
             self._well = True
-        if answer.kind in {"accepted", "unsent"} or (self._first_refusal and not self._fails):
+        if answer.kind == "unsent" or (self._first_refusal and not self._fails):
             return
         tries = f"after {answer.attempts} {'try' if answer.attempts == 1 else 'tries'}"
         text = f"{named()} {tries}: {answer.error}" if answer.attempts else answer.error
