@@ -1,6 +1,6 @@
 """Run by test_cluster.py as the driver of two executors with four tasks each.
 
-python cluster_job.py URL ROWS      # prints the snapshot of the coordinator as one JSON object
+python cluster_job.py MASTER URL ROWS      # prints the snapshot of the coordinator as one JSON object
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import trunkline
 PARTITIONS = 8
 
 
-def main(url: str, rows: str) -> None:
+def main(master: str, url: str, rows: str) -> None:
     spark = (
-        SparkSession.builder.master("local-cluster[2,4,600]")
+        SparkSession.builder.master(master)
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")

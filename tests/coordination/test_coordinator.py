@@ -6,7 +6,6 @@ import logging
 import pickle
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -17,12 +16,15 @@ import pytest
 import requests
 import urllib3
 from pyspark.sql.types import LongType, StructType
+from tests.rest.asking import ask, ids
 
 import trunkline
-from trunkline.coordination import link as links
+from trunkline.coordination.channel import place_of
 from trunkline.coordination.coordinator import Coordinator
-from trunkline.coordination.link import Link, place_of
+from trunkline.coordination.link import Link, link_to
 from trunkline.errors import AuthError, OptionError
+from trunkline.http.auth import Auth
+from trunkline.http.cleaner import Cleaner
 from trunkline.responses import Task
 from trunkline.rest.delivery import Delivery
 from trunkline.rest.options import write_options
@@ -32,14 +34,6 @@ from trunkline.testing import FaultServer
 
 SCHEMA = StructType().add("id", LongType())
 CREATED = [{"status": 201}]
-
-
-@pytest.fixture(autouse=True)
-def own_links() -> Iterator[None]:
-    """Each test is a process of its own to the coordinator."""
-    links._LINKS.clear()
-    yield
-    links._LINKS.clear()
 
 
 def oauth(server: FaultServer, **more: object) -> dict[str, Any]:
@@ -165,12 +159,12 @@ def test_another_certificate_than_the_one_pinned_gets_no_key(fault_server: Fault
 
 def test_the_same_key_makes_the_same_certificate() -> None:
     token = "k" * 64
-    first, second = (Coordinator(host="127.0.0.1", token=token) for _ in range(2))
+    first, second = (Coordinator(host="127.0.0.1", port=7077, token=token) for _ in range(2))
     assert first.options == second.options
 
 
 def test_no_secret_prints() -> None:
-    c = Coordinator(host="127.0.0.1", auth={"type": "bearer", "token": "t0ken-of-api"})
+    c = Coordinator(host="127.0.0.1", port=7077, auth={"type": "bearer", "token": "t0ken-of-api"})
     shown = f"{c!r} {c.options!r} {c._hub!r} {c._certificate!r}"
     assert c._token.reveal() not in shown
     assert "t0ken-of-api" not in shown
@@ -197,6 +191,92 @@ def test_without_a_way_to_reach_it_none_is_started() -> None:
         trunkline.coordinator()
     with pytest.raises(OptionError, match=r"cannot listen on 203\.0\.113\.7"):
         Coordinator(host="203.0.113.7").start()
+
+
+def test_where_it_cannot_listen_no_thread_stays(fault_server: FaultServer) -> None:
+    fault_server.oauth("/token", clients={"loader": "s3cret-of-client"})
+    with pytest.raises(OptionError, match="cannot listen"):
+        Coordinator(host="203.0.113.7", auth=oauth(fault_server)).start()
+    assert [thread.name for thread in threading.enumerate() if "coordinator" in thread.name] == []
+
+
+def test_its_options_are_told_once_it_has_an_address() -> None:
+    c = Coordinator(host="127.0.0.1")
+    with pytest.raises(OptionError, match="has no address before it starts"):
+        _ = c.options
+    with c.start() as again:
+        assert again is c
+        assert not c.options["coordinator.url"].endswith(":0")
+    with pytest.raises(OptionError, match="this coordinator was closed"):
+        c.start()
+
+
+def test_a_key_in_a_query_parameter_goes_on_after_a_refusal(fault_server: FaultServer) -> None:
+    """Nothing can be renewed, and the rows must not wait for it."""
+    fault_server.route(
+        "POST /rows", [{"status": 401, "when": {"count": [5, 5]}, "times": 1}, {"status": 201}], store=True
+    )
+    key = {"type": "apiKey", "token": "k3y", "name": "api_key", "in": "query"}
+    with Coordinator(host="127.0.0.1", auth=key) as c:
+        writer = writer_to(fault_server, c, deadline="10s")
+        assert b"k3y" not in pickle.dumps(writer)
+        [report] = deliver_all(writer, 1, 20)
+    assert (report.failure, report.counts.accepted) == (None, 20)
+    assert {tuple(one.query["api_key"]) for one in fault_server.ledger("POST /rows")} == {("k3y",)}
+
+
+def test_a_login_that_is_refused_while_it_is_told_is_not_told_again(fault_server: FaultServer) -> None:
+    """A worker that got the refused token a second time would take the row for refused."""
+    fault_server.oauth("/token", clients={"loader": "s3cret-of-client"})
+    c = Coordinator(host="127.0.0.1", auth=oauth(fault_server))
+    c._log_in()
+    refused = c._hub.login
+    until = c._auth.until
+
+    class RefusedMeanwhile:
+        def headers(self) -> Any:
+            headers = refused.headers
+            c._refused(refused.number)
+            return headers
+
+        query: dict[str, str] = {}  # noqa: RUF012 - a stand-in for one moment
+
+        def until(self) -> Any:
+            return until()
+
+        def expired(self, headers: Any) -> None:
+            pass
+
+    real, c._auth = c._auth, RefusedMeanwhile()  # type: ignore[assignment]
+    c._log_in()
+    assert c._hub.login.headers == {}
+    c._auth = real
+
+
+def test_tokens_are_hidden_however_many_there_were(fault_server: FaultServer) -> None:
+    with Coordinator(host="127.0.0.1", auth={"type": "bearer", "token": "t0ken"}) as c:
+        options = write_options({"url": fault_server.url, **c.options})
+        auth = Auth.from_options(options)
+        cleaner = Cleaner(options, auth)
+        place = place_of(options)
+        assert place is not None
+        for number in range(30):
+            told = {"number": number, "headers": {"Authorization": f"Bearer t0ken-{number:03}"}, "query": {}}
+            link_to(place)._take_token({**told, "ends_in": None, "renews_in": None}, 0.0)
+            assert "t0ken" not in cleaner.clean(f"refused: t0ken-{number:03}")
+
+
+def test_request_tells_its_progress(fault_server: FaultServer) -> None:
+    fault_server.route("GET /users/{id}", [{"when": {"path": "/users/7"}, "status": 404}, {"body": {"name": "Ann"}}])
+    with Coordinator(host="127.0.0.1") as c:
+        found = ask(
+            fault_server, "/users/{id}", ids(range(20)), **{k.replace(".", "__"): v for k, v in c.options.items()}
+        )
+        told = c.progress()
+    assert len(found) == 20
+    assert (told.rows, told.accepted, told.rejected, told.requests) == (20, 19, 1, 20)
+    assert (told.tasks_active, told.tasks_done) == (0, 1)
+    assert told.p50 > 0.0
 
 
 def test_tasks_outlive_their_coordinator_at_an_even_share_of_the_rate(
@@ -231,6 +311,7 @@ def test_without_a_coordinator_that_has_the_token_tasks_wait_until_the_deadline(
     assert [one.status for one in fault_server.ledger("POST /rows") if one.status == 401] == []
 
 
+@pytest.mark.slow
 def test_a_coordinator_that_comes_back_with_the_same_key_goes_on(fault_server: FaultServer) -> None:
     fault_server.oauth("/token", clients={"loader": "s3cret-of-client"}, expires_in=2)
     fault_server.route("POST /rows", [{"bearer": "/token"}, {"status": 201}], store=True)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from trunkline.coordination.leases import Ask, Lease, LeasedRate, Leases
+from trunkline.coordination.leased_rate import LeasedRate
+from trunkline.coordination.leases import Ask, Lease, Leases
 
 
 def grants(leases: Leases, name: str, times: list[float], workers: int = 0) -> list[int]:

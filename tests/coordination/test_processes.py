@@ -84,6 +84,7 @@ def most_in_a_second(server: FaultServer, route: str) -> int:
     return most
 
 
+@pytest.mark.slow
 def test_nothing_is_lost_when_the_coordinator_is_killed_and_the_api_is_down_meanwhile(
     fault_server: FaultServer, tmp_path: Path
 ) -> None:
@@ -100,6 +101,24 @@ def test_nothing_is_lost_when_the_coordinator_is_killed_and_the_api_is_down_mean
     assert sorted(row["id"] for row in fault_server.stored("/rows")) == list(range(240))
     # The rate, and what was leased when it died.
     assert most_in_a_second(fault_server, "POST /rows") <= 80 + 16 + 5
+
+
+@pytest.mark.slow
+def test_nothing_is_lost_when_the_api_is_down_for_twenty_seconds(fault_server: FaultServer, tmp_path: Path) -> None:
+    down = {"when": {"count": [60, 60]}, "fault": "refuse", "seconds": 20.0, "times": 1}
+    fault_server.route("POST /rows", [down, {"status": 201}], store=True)
+    with serving(tmp_path / "c.json", "--rate-limit", "50/s"):
+        options = json.loads((tmp_path / "c.json").read_text())
+        writer = RestBatchWriter({"url": fault_server.url_for("/rows"), **options}, SCHEMA)
+        reports = reports_of(tasks_of(writer, 4, 60))
+    assert conclude(reports, None) is None
+    stored = [row["id"] for row in fault_server.stored("/rows")]
+    assert set(stored) == set(range(240))
+    times = sorted(one.at for one in fault_server.ledger("POST /rows"))
+    assert max(later - earlier for earlier, later in pairwise(times)) >= 20.0
+    # The connections that were reset may have carried rows that were taken in: what was in flight is sent again.
+    assert len(stored) - 240 <= 4 * 8
+    assert most_in_a_second(fault_server, "POST /rows") <= 50 + 10 + 5
 
 
 @pytest.mark.slow
@@ -124,7 +143,10 @@ def test_workers_go_on_with_a_coordinator_that_is_started_again(fault_server: Fa
 
 @pytest.mark.parametrize(
     ("tasks", "rows", "rate", "lifetime"),
-    [(4, 75, "50/s", 3), pytest.param(16, 1200, "60/s", 60, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
+    [
+        (2, 60, "30/s", 3),
+        pytest.param(16, 240, "64/s", 5, marks=[pytest.mark.slow, pytest.mark.timeout(900)], id="60 s, tokens of 5 s"),
+    ],
 )
 def test_many_processes_need_one_token_in_a_lifetime(
     fault_server: FaultServer, tmp_path: Path, tasks: int, rows: int, rate: str, lifetime: int
@@ -139,6 +161,6 @@ def test_many_processes_need_one_token_in_a_lifetime(
     assert len(fault_server.stored("/rows")) == tasks * rows
     assert {one.status for one in fault_server.ledger("POST /rows")} == {201}
     asked = fault_server.ledger("POST /token")
-    assert len(asked) >= 2
+    assert len(asked) >= min(2, tasks * rows // 500) + 1
     # Renewed a fifth of its life before its end.
     assert all(later.at - earlier.at >= 0.75 * lifetime for earlier, later in pairwise(asked))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
+from trunkline.coordination import progress as progresses
 from trunkline.coordination.progress import Progress, bucket_of
 
 
@@ -30,3 +33,44 @@ def test_a_task_that_says_nothing_for_long_is_not_active() -> None:
     progress = Progress()
     progress.take("a", {"rows": 1}, {}, 0.0)
     assert [progress.snapshot(at).tasks_active for at in (10.0, 100.0)] == [1, 0]
+
+
+def test_attempts_that_ended_are_remembered_by_name_only_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progresses, "_MOST_CLOSED", 1000)
+    progress = Progress()
+    for attempt in range(1_200):
+        progress.take(f"write/{attempt}", {"rows": 2, "accepted": 2}, {3: 2}, 0.0, done=True)
+        if attempt % 100 == 0:
+            progress.take(f"write/{attempt}", {"rows": 2, "accepted": 2}, {3: 2}, 0.0, done=True)
+    told = progress.snapshot(1.0)
+    assert (told.rows, told.accepted, told.tasks_active, told.tasks_done) == (2_400, 2_400, 0, 1_200)
+    assert (len(progress._open), len(progress._closed)) == (0, 1_000)
+
+
+def test_attempts_that_never_end_are_bounded_and_counted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progresses, "_MOST_OPEN", 100)
+    progress = Progress()
+    for repeated in range(2):
+        for attempt in range(120):
+            progress.take(f"read/{attempt}", {"rows": 1 + repeated}, {}, 0.0)
+    assert len(progress._open) == 100
+    assert 120 <= progress.snapshot(1.0).rows <= 240
+
+
+def test_a_look_while_tasks_report_is_no_race() -> None:
+    progress, over, failed = Progress(), threading.Event(), []
+
+    def look() -> None:
+        while not over.is_set():
+            try:
+                progress.snapshot(1.0)
+            except RuntimeError as error:
+                failed.append(error)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for attempt in range(4_000):
+        progress.take(f"write/{attempt}", {"rows": 1}, {}, 0.5, done=attempt % 2 == 0)
+    over.set()
+    thread.join()
+    assert failed == []

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Protocol
 
-from trunkline.coordination.leases import SHORTEST, Ask, Lease, LeasedRate, Leases
+from trunkline.coordination.leased_rate import LeasedRate
+from trunkline.coordination.leases import SHORTEST, Ask, Lease, Leases
 from trunkline.http.concurrency import Concurrency
 from trunkline.http.message import Exchange, Request
 from trunkline.http.pacing import RateLimit

@@ -85,3 +85,11 @@ def test_a_coordinator_keeps_every_window() -> None:
     assert result.most_within(60.0) <= 300
     assert result.most_within(1.0) <= 20 + leases.at_large
     assert result.accepted >= 0.9 * 600
+
+
+@pytest.mark.parametrize(("tasks", "rate", "busy"), [(30, 10.0, 1), (100, 100.0, 2)])
+def test_most_tasks_of_a_slow_rate_may_be_idle(tasks: int, rate: float, busy: int) -> None:
+    leases = Leases([(rate, 1.0)])
+    result = simulate(tasks, RateServer(1000.0), 60.0, leases=leases, warm_up=10.0, rows=lambda task, now: task < busy)
+    assert result.accepted >= 0.95 * rate * 60
+    assert result.most_within(1.0) <= rate + leases.at_large

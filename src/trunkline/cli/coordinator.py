@@ -7,13 +7,13 @@ import json
 import os
 import secrets
 import signal
+import stat
 import threading
 from pathlib import Path
 
 from trunkline.credentials import Secret, is_reference
 from trunkline.errors import OptionError
 
-_SECRETS = frozenset({"token", "password", "clientSecret", "refreshToken"})
 _KEY = "coordinator.token"
 
 
@@ -46,12 +46,17 @@ def serve(given: argparse.Namespace) -> None:
 
 def _auth(pairs: list[str]) -> dict[str, str]:
     """What `--auth NAME=VALUE` says; a credential in clear is refused, because other users see a command line."""
+    from trunkline.http.options import AUTH
+    from trunkline.kinds import CREDENTIAL
+
+    # Names of options are taken in any case.
+    secret = {option.name.removeprefix("auth.").lower() for option in AUTH if option.kind is CREDENTIAL}
     found = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise OptionError(f"--auth {name}: write --auth type=oauth2, one name and value each")
-        if name in _SECRETS and not is_reference(value):
+            raise OptionError("--auth: write --auth type=oauth2 --auth clientId=loader, one name and value each")
+        if name.lower().removeprefix("auth.") in secret and not is_reference(value):
             raise OptionError(f"--auth {name}: others can see a command line: give env:NAME or file:/path")
         found[name] = value
     return found
@@ -60,6 +65,9 @@ def _auth(pairs: list[str]) -> dict[str, str]:
 def _kept_key(file: Path | None) -> Secret:
     """The key of the coordinator that wrote the file before, so that its workers go on with this one; or a new one."""
     if file is not None and file.exists():
+        told = file.stat()
+        if told.st_uid != os.getuid() or stat.S_IMODE(told.st_mode) & 0o077:
+            raise OptionError(f"--options-file {file} is not yours alone, so its key is no secret: name another")
         try:
             return Secret(json.loads(file.read_text(encoding="utf-8"))[_KEY])
         except (ValueError, KeyError, TypeError):

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.coordination.hub import Hub, Login
 from trunkline.coordination.progress import Snapshot
-from trunkline.credentials import Secret
+from trunkline.credentials import Secret, resolve
 from trunkline.errors import OptionError, TrunklineError
 from trunkline.http.auth import Auth
+from trunkline.http.oauth2 import Masked
 from trunkline.http.options import AUTH, ENGINE, auth_rule, tls_rule
 from trunkline.options import Options, parse
 
@@ -31,6 +32,7 @@ _TOKEN_BYTES = 32
 # How often the token is looked after, seconds; after a failure, how long it rests.
 _LOOK_AFTER, _REST = 0.2, 2.0
 _BAR_EVERY = 0.5
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::", "*"})  # noqa: S104 - refused
 _ENGINE_NAMES = ("rateLimit", "maxResponseBytes")
 TABLE = (
     *AUTH,
@@ -73,29 +75,37 @@ class Coordinator:
         from trunkline.coordination.certificate import make_certificate
         from trunkline.coordination.server import Server
 
-        raw = {"auth": dict(auth or {}), "rateLimit": rateLimit, **(options or {})}
-        raw = {name: value for name, value in raw.items() if value not in (None, {})}
+        raw = Masked({"auth": Masked(auth or {}), "rateLimit": rateLimit, **(options or {})})
+        raw = Masked({name: value for name, value in raw.items() if value not in (None, {})})
         self._options: Options = parse(TABLE, raw, format="coordinator", rules=(auth_rule, tls_rule)).resolved()
-        self._token = token if isinstance(token, Secret) else Secret(token or secrets.token_hex(_TOKEN_BYTES))
+        self._token = resolve(token, "token") if token else Secret(secrets.token_hex(_TOKEN_BYTES))
         if len(self._token.reveal()) < _TOKEN_BYTES:
             raise OptionError(f"token: a key of a coordinator has at least {_TOKEN_BYTES} characters")
         self._auth = Auth.from_options(self._options)
         self._hub = Hub(self._options["rateLimit"] or (), self._options["auth.type"], self._refused)
         self._certificate = make_certificate(self._token)
-        self._server = Server(self._hub, self._certificate, self._token, host=host or _driver_host(spark), port=port)
+        host = host or _driver_host(spark)
+        if host in _EVERY_ADDRESS:
+            raise OptionError(f"host={host} is every address of this machine: name the one that workers call")
+        self._server = Server(self._hub, self._certificate, self._token, host=host, port=port)
         # Never the same twice: one that comes back must not pass an old token for a new one.
         self._number = secrets.randbelow(2**40)
         self._ending = threading.Event()
         self._renew = threading.Event()
+        self._changing = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._bar = progress
         self._started = False
 
     @property
     def options(self) -> dict[str, str]:
-        """The options that make tasks use it: for `.options(**c.options)`. Its key prints as any credential in them."""
-        from trunkline.http.oauth2 import Masked
+        """The options that make tasks use it: for `.options(**c.options)`. Its key prints as any credential in them.
 
+        Raises:
+            OptionError: It listens nowhere yet, so that nobody knows its port.
+        """
+        if self._server.url.endswith(":0"):
+            raise OptionError("the coordinator has no address before it starts: with trunkline.coordinator(...) as c")
         return Masked(
             {
                 "coordinator.url": self._server.url,
@@ -109,18 +119,23 @@ class Coordinator:
         return self._hub.progress.snapshot(time.monotonic())
 
     def start(self) -> Self:
-        """Log in and listen; what the credential's endpoint refuses is told here.
+        """Log in and listen, unless it does already; what the credential's endpoint refuses is told here.
 
         Raises:
             AuthError, ResponseError, UnavailableError: The login fails.
             OptionError: The address cannot be listened on.
         """
+        if self._started:
+            return self
+        if self._ending.is_set():
+            raise OptionError("this coordinator was closed: make another, with its host, port and token")
         bar = _new_bar() if self._bar else None
         if self._options["auth.type"] != "none":
             self._log_in()
-            self._thread("trunkline-coordinator-token", self._keep_login)
         self._server.start()
         self._started = True
+        if self._options["auth.type"] != "none":
+            self._thread("trunkline-coordinator-token", self._keep_login)
         atexit.register(self.close)
         if bar is not None:
             self._thread("trunkline-coordinator-bar", lambda: self._show(bar))
@@ -157,39 +172,43 @@ class Coordinator:
 
     def _log_in(self) -> None:
         """Make what the workers are told what the credential gives now."""
+        before = self._hub.login
         headers, query = self._auth.headers(), self._auth.query
         renew_at, ends_at = self._auth.until()
-        if headers is not self._hub.login.headers:
-            self._number += 1
-            self._hub.login = Login(self._number, headers, query, ends_at, renew_at)
+        with self._changing:
+            # Refused meanwhile, these may be the ones that were refused: the next look brings others.
+            if self._hub.login is before and headers is not before.headers:
+                self._number += 1
+                self._hub.login = Login(self._number, headers, query, ends_at, renew_at)
 
     def _keep_login(self) -> None:
         while not self._ending.is_set():
             rest = _LOOK_AFTER
             try:
                 self._log_in()
-            except TrunklineError as error:
-                log.warning("the coordinator has no access token: %s", error)
-                failure = (type(error).__name__, str(error))
-                self._hub.login = Login(self._number, failure=failure)
+            except Exception as error:  # noqa: BLE001 - without this thread no token would ever follow
+                said = str(error) if isinstance(error, TrunklineError) else type(error).__name__
+                log.warning("the coordinator has no access token: %s", said)
+                self._hub.login = Login(self._number, failure=(type(error).__name__, said))
                 rest = _REST
             self._renew.wait(rest)
             self._renew.clear()
 
     def _refused(self, number: int) -> None:
         """A worker's request with this token was answered 401: a new one is fetched, once for all who say so."""
-        login = self._hub.login
-        if number == login.number and login.headers:
-            self._hub.login = Login(number)
-            self._auth.expired(login.headers)
-            self._renew.set()
+        with self._changing:
+            login = self._hub.login
+            if number == login.number and (login.headers or login.query):
+                self._auth.expired(login.headers)
+                self._hub.login = Login(number)
+                self._renew.set()
 
     def _show(self, bar: Any) -> None:
         while True:
             over = self._ending.wait(_BAR_EVERY)
             told = self.progress()
             bar.n = told.accepted
-            failed = told.rejected + told.ambiguous + told.exhausted
+            failed = told.malformed + told.rejected + told.ambiguous + told.exhausted
             bar.set_postfix_str(
                 f"{told.requests_per_second:,.0f} requests/s, {failed:,} failed, p99 {told.p99 * 1000:,.0f} ms, "
                 f"{told.tasks_active} tasks"

@@ -1,6 +1,6 @@
 """A worker's side of the coordinator: one link per process, with a thread of its own.
 
-    link = link_to(Place("https://10.0.0.5:41873", Secret("..."), "ab12..."))
+    link = link_to(place)
     rate = link.rate(None, name="", deadline=600.0)   # for a Schedule
     link.headers()                                    # what requests carry
     link.stop(nonce); link.stopped(nonce)
@@ -12,7 +12,8 @@ they see what it was told last.
 
 from __future__ import annotations
 
-import json
+import base64
+import contextlib
 import logging
 import math
 import os
@@ -22,25 +23,20 @@ import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
-import urllib3
-
-from trunkline.coordination.leases import SHORTEST, Lease, LeasedRate
+from trunkline.coordination.channel import Channel, Place
+from trunkline.coordination.leased_rate import LeasedRate
+from trunkline.coordination.leases import SHORTEST, Lease
+from trunkline.coordination.outbox import Outbox
 from trunkline.credentials import Secret
 from trunkline.errors import AuthError, OptionError, UnavailableError
 from trunkline.http.oauth2 import Masked
-
-if TYPE_CHECKING:
-    from trunkline.options import Options
 
 Windows = Sequence[tuple[float, float]]
 
 # What tasks did is told, and what siblings did is heard, so often at least.
 _TELL_EVERY = 1.0
-# A call that takes longer is lost; the next one says the same again.
-_PATIENCE = urllib3.Timeout(connect=3.0, read=5.0)
 # Without an answer for so long the coordinator counts as lost; a call that failed is repeated meanwhile.
 _LOST_AFTER, _AGAIN = 1.0, 0.2
 # Between two calls of a lost coordinator.
@@ -53,32 +49,8 @@ _LAST_WORD = 1.0
 _GRACE = 0.5
 # Tokens that are remembered for redaction.
 _PAST = 20
-_FORBIDDEN = 401
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the coordinator is. Prints without its key.
-
-    Attributes:
-        url: Its address.
-        token: The key that it wants to see.
-        fingerprint: SHA-256 of its certificate, hexadecimal.
-    """
-
-    url: str
-    token: Secret
-    fingerprint: str
-
-
-@dataclass
-class _Told:
-    """The totals of one attempt at a task, as it told them last."""
-
-    counts: Mapping[str, int]
-    latencies: Mapping[int, int]
-    done: bool = False
-    sent: bool = False
+# Links that a process keeps: one that served a hundred queries, each with a coordinator, has use for the last few.
+_MOST_LINKS = 16
 
 
 @dataclass(frozen=True)
@@ -95,17 +67,11 @@ class Link:
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        parts = urlsplit(place.url)
-        self._pool = urllib3.HTTPSConnectionPool(
-            parts.hostname or "",
-            parts.port,
-            maxsize=1,
-            timeout=_PATIENCE,
-            retries=False,
-            cert_reqs="CERT_NONE",
-            # The one certificate, checked before anything is sent.
-            assert_fingerprint=place.fingerprint,
-        )
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew, as a forked process must: its parent's thread, connection, permits and name are its parent's."""
+        self._channel = Channel(self._place)
         self._name = f"{os.getpid()}-{uuid.uuid4().hex}"
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -115,12 +81,9 @@ class Link:
         self._nothing: Mapping[str, str] = Masked({})
         self._past: deque[Secret] = deque(maxlen=_PAST)
         self._refused: int | None = None
-        self._stop: set[str] = set()
-        self._watched: dict[str, bool] = {}
-        self._tasks: dict[str, _Told] = {}
+        self._outbox = Outbox()
         self._used_at = -math.inf
         self._called_at = -math.inf
-        self._answered_at = -math.inf
         self._failed_since: float | None = None
         self._urgent = False
         self._lost = self._warned = False
@@ -142,10 +105,16 @@ class Link:
             if name not in self._rates:
                 self._rates[name] = (windows, LeasedRate(self._use))
             rate = self._rates[name][1]
+            rate.touched_at = time.monotonic()
             rate.give_up_at = math.inf
             rate.usable_until = self._usable_until()
         self._use()
         return rate
+
+    @property
+    def active(self) -> bool:
+        """Whether a task uses it."""
+        return self._thread is not None
 
     @property
     def query(self) -> Mapping[str, str]:
@@ -178,7 +147,7 @@ class Link:
         failure = self._failure
         if failure is not None:
             raise (AuthError if failure[0] == "AuthError" else UnavailableError)(failure[1])
-        waited = now - (self._failed_since if self._failed_since is not None else now)
+        waited = 0.0 if self._failed_since is None else time.monotonic() - self._failed_since
         what = "gave no access token" if self.kind is None else "has gone, and the access token has ended"
         raise UnavailableError(
             f"the coordinator {self._place.url} {what} (no answer for {waited:.0f} s): start it again at the same "
@@ -203,31 +172,26 @@ class Link:
         """Stop every task of a write, wherever it is."""
         with self._condition:
             self._use()
-            self._stop.add(nonce)
-            self._watched[nonce] = True
+            self._outbox.stop(nonce)
             self._hurry()
 
     def stopped(self, nonce: str) -> bool:
         """Whether some task has stopped the write."""
         if self._thread is None:
             self._use()
-        known = self._watched.get(nonce)
-        if known is None:
-            with self._condition:
-                self._watched[nonce] = False
-        return bool(known)
+        with self._condition:
+            return self._outbox.stopped(nonce)
 
     def forget(self, nonce: str) -> None:
         """The write is over."""
         with self._condition:
-            self._watched.pop(nonce, None)
+            self._outbox.forget(nonce)
 
     def report(self, task: str, counts: Mapping[str, int], latencies: Mapping[int, int], *, done: bool = False) -> None:
         """Tell the totals of an attempt; at its end wait a moment until they are taken in."""
-        told = _Told(dict(counts), dict(latencies), done)
         with self._condition:
             self._use()
-            self._tasks[task] = told
+            told = self._outbox.report(task, counts, latencies, done=done)
             if done and not self._lost:
                 self._hurry()
                 self._condition.wait_for(lambda: told.sent or self._lost, _LAST_WORD)
@@ -240,7 +204,10 @@ class Link:
         """
         problem = self._call(time.monotonic())
         if problem is not None:
-            raise OptionError(f"the coordinator cannot be used: {problem}")
+            raise OptionError(
+                f"the coordinator cannot be used: {problem}; is it running, can this machine reach that address, and "
+                "are these the options it gave last?"
+            )
         return self.kind or "none"
 
     def __repr__(self) -> str:
@@ -282,7 +249,7 @@ class Link:
     def _due(self, now: float) -> float:
         if self._failed_since is not None:
             return self._called_at + (_LOST_EVERY if self._lost else _AGAIN)
-        due = self._called_at + _TELL_EVERY
+        due = self._called_at + (SHORTEST if self._outbox.overfull else _TELL_EVERY)
         if self._without_login(now):
             due = self._called_at + SHORTEST
         elif self._login.renews_at < due:
@@ -299,9 +266,10 @@ class Link:
             asked = {
                 name: (windows, rate, rate.leave() if bye else rate.ask(now))
                 for name, (windows, rate) in self._rates.items()
+                # One that no task has asked for long is left to lapse: it holds a permit at most.
+                if bye or now < rate.touched_at + _UNUSED
             }
-            tasks = {name: told for name, told in self._tasks.items() if not told.sent}
-            stop, refused = set(self._stop), self._refused
+            load, refused = self._outbox.load(), self._refused
             call = {
                 "worker": self._name,
                 "rates": {
@@ -310,60 +278,47 @@ class Link:
                 },
                 "tasks": {
                     name: {"counts": told.counts, "latencies": told.latencies, "done": told.done}
-                    for name, told in tasks.items()
+                    for name, told in load.tasks.items()
                 },
-                "stop": list(stop),
-                "watch": [nonce for nonce, seen in self._watched.items() if not seen],
+                "stop": load.stop,
+                "watch": load.watch,
                 "token": self._login.number,
                 "refused": refused,
                 "bye": bye,
             }
-        try:
-            answer = self._exchange(call)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            return f"{self._place.url} does not answer ({_words(error)})"
+        answer = self._channel.exchange(call)
         if isinstance(answer, str):
             return answer
-        with self._condition:
-            now = time.monotonic()
-            for told in tasks.values():
-                told.sent = True
-            for name in [name for name, told in self._tasks.items() if told.sent and told.done]:
-                del self._tasks[name]
-            self._stop -= stop
-            self._refused = None if self._refused == refused else self._refused
-            self.kind = answer["kind"]
-            for nonce in answer["stopped"]:
-                self._watched[nonce] = True
-            self._failure = tuple(answer["failure"]) if answer["failure"] else None
-            if answer["token"] is not None:
-                self._take_token(answer["token"], now)
-            for name, (_, rate, _) in asked.items():
-                told_rate = answer["rates"][name]
-                lease = Lease(**{**told_rate["lease"], "spent": tuple(told_rate["lease"]["spent"])})
-                if told_rate["windows"] is None:
-                    rate.unlimited(lease)
-                elif not bye:
-                    self._windows[name] = [(permits, seconds) for permits, seconds in told_rate["windows"]]
-                    rate.granted(lease, now)
-            self._answered_at = now
+        try:
+            with self._condition:
+                self._outbox.carried(load, answer["stopped"])
+                self._refused = None if self._refused == refused else self._refused
+                self.kind = answer["kind"]
+                self._failure = tuple(answer["failure"]) if answer["failure"] else None
+                if answer["token"] is not None:
+                    self._take_token(answer["token"], now)
+                for name, (_, rate, _) in asked.items():
+                    self._take_rate(name, rate, answer["rates"][name], bye=bye)
+        except (KeyError, TypeError, AttributeError, ValueError):
+            # The thread must not end by it: tasks would wait for an answer that nobody asks for.
+            return f"{self._place.url} answers what is not understood: is it of the same version?"
         return None
 
-    def _exchange(self, call: Mapping[str, Any]) -> Any:
-        headers = Masked({"Authorization": f"Bearer {self._place.token.reveal()}", "Content-Type": "application/json"})
-        response = self._pool.request("POST", "/v1/sync", body=json.dumps(call).encode(), headers=headers)
-        if response.status == _FORBIDDEN:
-            return f"{self._place.url} refuses coordinator.token"
-        if response.status != 200:
-            return f"{self._place.url} answers {response.status}: is it of the same version?"
-        return Masked(json.loads(response.data))
+    def _take_rate(self, name: str, rate: LeasedRate, told: Mapping[str, Any], *, bye: bool) -> None:
+        lease = Lease(**{**told["lease"], "spent": tuple(told["lease"]["spent"])})
+        if told["windows"] is None:
+            rate.unlimited(lease)
+        elif not bye:
+            self._windows[name] = [(permits, seconds) for permits, seconds in told["windows"]]
+            rate.granted(lease, time.monotonic())
 
-    def _take_token(self, told: Mapping[str, Any], now: float) -> None:
+    def _take_token(self, told: Mapping[str, Any], asked_at: float) -> None:
+        """Use it; it ends by the time it was asked for, not by when a slow answer came."""
         headers = Masked(told["headers"])
         for value in (*headers.values(), *told["query"].values()):
-            self._past.append(Secret(value.removeprefix("Bearer ")))
-        ends = math.inf if told["ends_in"] is None else now + told["ends_in"]
-        renews = math.inf if told["renews_in"] is None else now + told["renews_in"]
+            self._past.extend(_secrets_in(value))
+        ends = math.inf if told["ends_in"] is None else asked_at + told["ends_in"]
+        renews = math.inf if told["renews_in"] is None else asked_at + told["renews_in"]
         self._login = _Login(told["number"], headers, Masked(told["query"]), ends, renews)
 
     def _note(self, problem: str | None, now: float) -> None:
@@ -413,36 +368,41 @@ class Link:
     def _leave(self) -> None:
         if self._failed_since is None and not self._lost:
             self._call(time.monotonic(), bye=True)
-        self._pool.close()
-
-
-def place_of(options: Options) -> Place | None:
-    """Where the options say that the coordinator is, None where they name none."""
-    url = options.get("coordinator.url")
-    if not url:
-        return None
-    return Place(url.rstrip("/"), options["coordinator.token"], options["coordinator.fingerprint"])
+        self._channel.close()
 
 
 def link_to(place: Place) -> Link:
     """The link of this process to a coordinator: the same object for the same place."""
-    key = (os.getpid(), place)
     with _LOCK:
-        link = _LINKS.get(key)
+        link = _LINKS.get(place)
         if link is None:
-            link = _LINKS[key] = Link(place)
+            link = _LINKS[place] = Link(place)
+            for unused in [old for old, one in _LINKS.items() if not one.active][: max(0, len(_LINKS) - _MOST_LINKS)]:
+                if unused != place:
+                    del _LINKS[unused]
         return link
 
 
-def _words(error: Exception) -> str:
-    """What is told of a failed call: the kind of error is enough, and holds no secret."""
-    reason = getattr(error, "reason", None)
-    text = str(reason or error)
-    if "Fingerprints did not match" in text:
-        return "another certificate than coordinator.fingerprint"
-    return type(reason or error).__name__
+def _secrets_in(value: str) -> list[Secret]:
+    """What must not be shown of a header or parameter that logs in: the credential, and what Base64 hides of it."""
+    scheme, _, credential = value.rpartition(" ")
+    found = [Secret(credential)]
+    if scheme == "Basic":
+        with contextlib.suppress(ValueError):
+            found.append(Secret(base64.b64decode(credential).decode().partition(":")[2]))
+    return [secret for secret in found if secret.reveal()]
 
 
-_LINKS: dict[tuple[int, Place], Link] = {}
+def _after_fork() -> None:
+    """In a forked process: a lock may be held by a thread that there is only in the parent."""
+    global _LOCK  # noqa: PLW0603
+    _LOCK = threading.Lock()
+    for link in _LINKS.values():
+        link.renew()
+
+
+_LINKS: dict[Place, Link] = {}
 _LOCK = threading.Lock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 log = logging.getLogger("trunkline.coordinator")

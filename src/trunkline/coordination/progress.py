@@ -1,4 +1,4 @@
-"""What all tasks of a query have done so far. Pure: time comes in as an argument.
+"""What all tasks of a query have done so far. Time comes in as an argument; any thread may ask.
 
     progress = Progress()
     progress.take("write/0/17", {"rows": 500, "accepted": 480}, latencies={24: 480}, now=12.5)
@@ -10,13 +10,14 @@ A task reports totals of its attempt, so that a report that is lost or comes twi
 from __future__ import annotations
 
 import math
+import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 # What a task counts; a report that names anything else is none of ours.
 COUNTS = (
-    "rows", "accepted", "rejected", "ambiguous", "exhausted", "unsent", "skipped", "superseded",
+    "rows", "accepted", "malformed", "rejected", "ambiguous", "exhausted", "unsent", "skipped", "superseded",
     "requests", "retries", "bytes_sent",
 )  # fmt: skip
 # Latencies are counted in buckets of which four double: a percentile is off by a tenth at most. From 1 ms to 17 min.
@@ -25,8 +26,9 @@ _FIRST, _PER_DOUBLING, _BUCKETS = 0.001, 4, 80
 _RECENT = 5.0
 # A task that has not reported for so long is gone; those of a worker that died never say that they are done.
 _SILENT = 30.0
-# Attempts that are remembered; beyond, the oldest are, and their counts stay in the totals.
-_MOST_ATTEMPTS = 100_000
+# Attempts whose counts are kept because more may come, and names of those of which no more is taken. Beyond, the oldest
+# is closed, or its name forgotten; their counts stay in the totals.
+_MOST_OPEN, _MOST_CLOSED = 10_000, 100_000
 
 
 def bucket_of(seconds: float) -> int:
@@ -42,7 +44,7 @@ class Snapshot:
 
     Attributes:
         rows: Read so far.
-        accepted, rejected, ambiguous, exhausted, unsent, skipped, superseded: What became of them.
+        accepted, malformed, rejected, ambiguous, exhausted, unsent, skipped, superseded: What became of them.
         requests, retries, bytes_sent: What it took.
         rows_per_second, requests_per_second: Of the last five seconds.
         tasks_active, tasks_done: Attempts that are at work, and that have ended.
@@ -51,6 +53,7 @@ class Snapshot:
 
     rows: int = 0
     accepted: int = 0
+    malformed: int = 0
     rejected: int = 0
     ambiguous: int = 0
     exhausted: int = 0
@@ -75,14 +78,15 @@ class _Attempt:
     counts: dict[str, int]
     latencies: dict[int, int]
     at: float
-    done: bool = False
 
 
 class Progress:
     """Adds up what tasks report."""
 
     def __init__(self) -> None:
-        self._attempts: dict[str, _Attempt] = {}
+        self._lock = threading.Lock()
+        self._open: dict[str, _Attempt] = {}
+        self._closed: dict[str, None] = {}
         self._totals = dict.fromkeys(COUNTS, 0)
         self._latencies = [0] * (_BUCKETS + 1)
         self._done = 0
@@ -92,25 +96,41 @@ class Progress:
     def take(
         self, name: str, counts: Mapping[str, int], latencies: Mapping[int, int], now: float, *, done: bool = False
     ) -> None:
-        """Take in the totals of one attempt at a task."""
+        """Take in the totals of one attempt at a task; once it is done, what comes of it is a repetition."""
+        with self._lock:
+            if name not in self._closed:
+                self._add(name, counts, latencies, now)
+                if done:
+                    self._done += 1
+                    self._close(name)
+
+    def snapshot(self, now: float) -> Snapshot:
+        """The totals of all attempts."""
+        with self._lock:
+            return self._snapshot(now)
+
+    def _add(self, name: str, counts: Mapping[str, int], latencies: Mapping[int, int], now: float) -> None:
         if self._began_at is None:
             self._began_at = now
-        attempt = self._attempts.get(name)
+        attempt = self._open.get(name)
         if attempt is None:
-            if len(self._attempts) >= _MOST_ATTEMPTS:
-                del self._attempts[next(iter(self._attempts))]
-            attempt = self._attempts[name] = _Attempt({}, {}, now)
+            if len(self._open) >= _MOST_OPEN:
+                self._close(next(iter(self._open)))
+            attempt = self._open[name] = _Attempt({}, {}, now)
         attempt.at = now
         for field in COUNTS:
             self._totals[field] += counts.get(field, 0) - attempt.counts.get(field, 0)
         for bucket, count in latencies.items():
             self._latencies[min(max(bucket, 0), _BUCKETS)] += count - attempt.latencies.get(bucket, 0)
         attempt.counts, attempt.latencies = dict(counts), dict(latencies)
-        self._done += done and not attempt.done
-        attempt.done = attempt.done or done
 
-    def snapshot(self, now: float) -> Snapshot:
-        """The totals of all attempts."""
+    def _close(self, name: str) -> None:
+        del self._open[name]
+        self._closed[name] = None
+        if len(self._closed) > _MOST_CLOSED:
+            del self._closed[next(iter(self._closed))]
+
+    def _snapshot(self, now: float) -> Snapshot:
         recent = self._recent
         recent.append((now, self._totals["accepted"], self._totals["requests"]))
         while len(recent) > 2 and recent[1][0] <= now - _RECENT:
@@ -118,7 +138,7 @@ class Progress:
         began = now if self._began_at is None else self._began_at
         since, accepted, requests = recent[0] if len(recent) > 1 else (began, 0, 0)
         elapsed = now - since
-        active = sum(not one.done and one.at > now - _SILENT for one in self._attempts.values())
+        active = sum(one.at > now - _SILENT for one in self._open.values())
         return Snapshot(
             **self._totals,
             rows_per_second=(self._totals["accepted"] - accepted) / elapsed if elapsed > 0 else 0.0,

@@ -24,7 +24,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from trunkline.coordination.link import Link, Place, link_to, place_of
+from trunkline.coordination.channel import Place, place_of
+from trunkline.coordination.link import Link, link_to
 from trunkline.credentials import Secret
 from trunkline.errors import OptionError
 from trunkline.http.message import header_problem

@@ -13,13 +13,15 @@ class Cleaner:
     def __init__(self, options: Options, auth: Auth) -> None:
         self._options = options
         self._auth = auth
-        self._known = -1
+        self._known: int | None = None
         self._redactor = Redactor(())
 
     def clean(self, text: str) -> str:
         """The text, fit to be shown."""
         secrets = self._auth.secrets()
-        if len(secrets) != self._known:
-            self._known = len(secrets)
+        # Not by their number alone: only so many past tokens are remembered, and the last ones are others.
+        known = hash(tuple(secrets))
+        if known != self._known:
+            self._known = known
             self._redactor = Redactor([*self._options.secrets(), *secrets])
         return self._redactor.clean(text)

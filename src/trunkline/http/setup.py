@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from trunkline import __version__
-from trunkline.coordination.link import Link, link_to, place_of
+from trunkline.coordination.channel import place_of
+from trunkline.coordination.link import Link, link_to
 from trunkline.errors import OptionError
 from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner
