@@ -160,7 +160,7 @@ def steps(*lines: str) -> str:
             [
                 (
                     "3: steps.b.expect[0].rule is none of not_null, unique, one_of, between, matches, length, "
-                    "row_count, condition or "
+                    "row_count, freshness, condition or "
                     "references"
                 )
             ],
@@ -297,6 +297,47 @@ def test_what_cannot_be_is_told_with_its_line(files: Files, text: str, told: lis
 )
 def test_what_cannot_be_of_the_whole_pipeline_is_told(files: Files, text: str, told: list[str]) -> None:
     assert files.told(f"name = x, {text}\nsteps = [ {READ} ]") == [f"p.conf:1: {one}" for one in told]
+
+
+STREAM = "{ name = events, read { format = rate, stream = true } }"
+CHECKPOINT = "format = parquet, path = /a, checkpoint = /c"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            steps("{ name = a, read { format = rate, stream = true }, retry {}, on_failure = skip }"),
+            [
+                "2: steps.a.retry is for the write of a stream: what comes before runs there",
+                "2: steps.a.on_failure is for the write of a stream: what comes before runs there",
+            ],
+        ),
+        (
+            steps(STREAM, '{ name = a, expect = [ { rule = not_null, column = v, severity = "quarantine:/q" } ] }'),
+            ["3: steps.a.expect[0].severity: a stream has no quarantine: fail, warn or drop"],
+        ),
+        (
+            steps(STREAM, f"{{ name = a, write {{ {CHECKPOINT} }} }}", "{ name = b, after = a, read { table = t } }"),
+            ["4: steps.b.after: a is a stream, which ends only as a write with trigger = available_now"],
+        ),
+        (
+            steps(READ, "{ name = b, write { format = jdbc, mode = append }, retry {} }"),
+            ["3: steps.b.retry: a write of jdbc that fails may leave rows, which another run would double"],
+        ),
+        (
+            steps(READ, '{ name = b, write { format = rest, options { url = "https://a.example" } }, retry {} }'),
+            [
+                (
+                    "3: steps.b.retry: a second run would send rows again: give responses, by which it skips what was "
+                    "accepted"
+                )
+            ],
+        ),
+    ],
+)
+def test_what_a_run_could_not_keep_is_refused(files: Files, text: str, told: list[str]) -> None:
+    assert files.told(text) == [f"p.conf:{one}" for one in told]
 
 
 def test_a_secret_is_refused_where_none_is_looked_up(files: Files) -> None:

@@ -320,6 +320,13 @@ def test_null_is_as_if_the_key_were_not_there(files: Files) -> None:
     assert (pipeline.steps[0].retry, pipeline.steps[0].config) == (None, {"size": None})
 
 
+def test_a_key_that_nobody_knows_is_refused_with_null_too(files: Files) -> None:
+    """In YAML a comma within braces ends a value, and what follows would be lost."""
+    text = "name: x\nsteps:\n  - {name: a, sql: SELECT id, team FROM t}\n"
+    (told,) = files.told(text, "p.yaml")
+    assert told.startswith("p.yaml:3: steps.a.team FROM t is unknown")
+
+
 def test_a_config_holds_values_of_python(files: Files) -> None:
     text = (
         'name = x\nsteps = [ { name = a, call = "a:b", config { a = 1e3, b = [0.10, x], c { d = true, e.f = 1 } } } ]'

@@ -1,10 +1,10 @@
-"""`trunkline validate`: a pipeline file checked, without Spark."""
+"""`trunkline validate` and `trunkline run`: pipeline files, checked without Spark and run with it."""
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import sys
 
 from trunkline.errors import OptionError
 
@@ -24,6 +24,7 @@ def validate(given: argparse.Namespace) -> None:
         raise OptionError("which file? trunkline validate pipeline.conf, or trunkline validate --schema")
     from trunkline.pipelines.checks import read_pipeline
     from trunkline.pipelines.planning import plan
+    from trunkline.pipelines.report import aligned
 
     pipeline = read_pipeline(given.file, given.override)
     planned = plan(pipeline)
@@ -33,10 +34,41 @@ def validate(given: argparse.Namespace) -> None:
         kind = f"{step.kind}, stream" if streaming else step.kind
         rows.append((step.name, kind, ", ".join(inputs) or "-", ", ".join(after) or "-"))
     print(f"{pipeline.name} is valid: {len(planned)} step{'s' if len(planned) > 1 else ''}\n")
-    for line in _table(rows):
+    for line in aligned(rows):
         print(line)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+def run(given: argparse.Namespace) -> int:
+    """Run a file, or show what would be run.
+
+    Returns:
+        0 success, 1 failed, 2 configuration, 3 pending approval, 4 degraded.
+
+    Raises:
+        OptionError: The file or the run to go on with is wrong.
+    """
+    from trunkline.pipelines.resume import Resume
+
+    if (given.repeat or given.done) and given.resume is None:
+        raise OptionError("--repeat and --done are for --resume")
+    resume = Resume(given.resume, tuple(given.repeat), tuple(given.done)) if given.resume else None
+    if given.dry_run:
+        from trunkline.pipelines.dry_run import shown_plan
+
+        print(shown_plan(given.file, given.override, given.runs, resume))
+        return 0
+    from trunkline.pipelines.report import PipelineError
+    from trunkline.pipelines.run import run_pipeline
+
+    try:
+        report = run_pipeline(
+            config_path=given.file, overrides=given.override, runs=given.runs, resume=resume, log=given.log
+        )
+    except PipelineError as error:
+        if error.report is None:
+            raise
+        report = error.report
+    print(report.table())
+    if report.outcome == "failed":
+        print(f"trunkline: {report.pipeline} failed: to go on, --resume {report.run_id}", file=sys.stderr)
+    return report.exit_code

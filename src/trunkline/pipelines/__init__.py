@@ -1,9 +1,10 @@
 """Pipelines in HOCON, YAML or JSON: steps that read, transform, ask, check and write, checked before Spark starts.
 
-    from trunkline.pipelines import read_pipeline, plan
+    from trunkline.pipelines import plan, read_pipeline, run_pipeline
 
     pipeline = read_pipeline("users.conf", overrides=["vars.root=/tmp/data"])
     [planned.step.name for planned in plan(pipeline)]
+    report = run_pipeline(config_path="users.conf")
 
 What is named here is loaded when it is used.
 """
@@ -14,12 +15,29 @@ import importlib
 from typing import Any
 
 _HOMES = {
+    "Context": "trunkline.pipelines.calls",
+    "PendingApprovalError": "trunkline.pipelines.calls",
     "Pipeline": "trunkline.pipelines.config",
+    "PipelineError": "trunkline.pipelines.report",
+    "Report": "trunkline.pipelines.report",
+    "Resume": "trunkline.pipelines.resume",
     "json_schema": "trunkline.pipelines.schema",
     "plan": "trunkline.pipelines.planning",
     "read_pipeline": "trunkline.pipelines.checks",
+    "run_pipeline": "trunkline.pipelines.run",
 }
-__all__ = ["Pipeline", "json_schema", "plan", "read_pipeline"]
+__all__ = [
+    "Context",
+    "PendingApprovalError",
+    "Pipeline",
+    "PipelineError",
+    "Report",
+    "Resume",
+    "json_schema",
+    "plan",
+    "read_pipeline",
+    "run_pipeline",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -10,17 +10,15 @@ from pydantic import ValidationError
 
 from trunkline.credentials import is_reference, unresolved
 from trunkline.errors import OptionError
-from trunkline.pipelines.config import Pipeline, Step
+from trunkline.pipelines.config import Pipeline
 from trunkline.pipelines.loading import Loaded, load, refusal
 from trunkline.pipelines.planning import FALLBACK, inputs_of, needs_of, sorted_by, streams_of
 from trunkline.pipelines.problems import named, problems_of
+from trunkline.pipelines.running_checks import running_problems
 from trunkline.pipelines.secrets import ENCRYPTED, ENCRYPTION_KEY, NAMED, is_secret
-from trunkline.pipelines.step_checks import RULES, Problem, option_problems, said_given, step_problems
+from trunkline.pipelines.step_checks import Problem, option_problems, said_given, step_problems
 from trunkline.pipelines.tree import Path, near
 
-# Streaming sinks that Spark lets go without a checkpoint.
-_WITHOUT_CHECKPOINT = ("console", "memory", "noop")
-_CHECKPOINTS = "spark.sql.streaming.checkpointLocation"
 # Below these keys a runner looks secrets up.
 _LOOKED_UP = {"options", "config", "conf"}
 _NAMED_WITHIN = re.compile(rf"{NAMED}([\w-]+)")
@@ -169,9 +167,7 @@ def _graph(pipeline: Pipeline) -> Iterator[Problem]:
     """What can only be said of all steps together."""
     inputs = inputs_of(pipeline.steps)
     at = {step.name: ("steps", number) for number, step in enumerate(pipeline.steps)}
-    referenced = {step.name: tuple(rule.step for rule in step.expect or () if rule.step) for step in pipeline.steps}
-    needs = {name: (*found, *referenced[name]) for name, found in needs_of(pipeline.steps, inputs).items()}
-    order, circle = sorted_by(needs)
+    order, circle = sorted_by(needs_of(pipeline.steps, inputs))
     if circle:
         yield at[circle[0]], f"goes in a circle: {' needs '.join(circle)}"
         return
@@ -181,7 +177,7 @@ def _graph(pipeline: Pipeline) -> Iterator[Problem]:
         taken = inputs[step.name]
         if step.kind in {"request", "expect", "write"} and len(taken) != 1 and (number or step.input is not None):
             yield (*path, "input"), f"{step.kind} takes the rows of one step: {said_given(taken)}"
-        yield from _streaming(pipeline, path, step, streams)
+        yield from running_problems(pipeline, path, step, streams)
         if step.on_failure.startswith(FALLBACK):
             other = step.on_failure.removeprefix(FALLBACK)
             if (other in streams) != (step.name in streams):
@@ -189,29 +185,3 @@ def _graph(pipeline: Pipeline) -> Iterator[Problem]:
                     (*path, "on_failure"),
                     f"a stream and a batch cannot stand in for each other: see {other}",
                 )
-
-
-def _streaming(pipeline: Pipeline, path: Path, step: Step, streams: set[str]) -> Iterator[Problem]:
-    """Mixes of stream and batch that Spark cannot do."""
-    streaming = step.name in streams
-    for number, rule in enumerate(step.expect or ()):
-        if streaming and not RULES[rule.rule].streams:
-            yield (*path, "expect", number), f"{rule.rule} needs all rows, and a stream never has them all"
-    write = step.write
-    if write is None:
-        return
-    below = (*path, "write")
-    if write.stream is not None and write.stream != streaming:
-        yield (
-            (*below, "stream"),
-            f"its input is {'a stream' if streaming else 'no stream: set stream = true on its read'}",
-        )
-    elif not streaming:
-        for key in ("trigger", "checkpoint", "output_mode"):
-            if getattr(write, key) is not None:
-                yield (*below, key), "is for streams, and the input is none: set stream = true on its read"
-    else:
-        if write.mode not in {None, "append", "merge"}:
-            yield (*below, "mode"), f"a stream cannot {write.mode}: see output_mode"
-        if not write.checkpoint and write.format not in _WITHOUT_CHECKPOINT and _CHECKPOINTS not in pipeline.spark.conf:
-            yield below, "a stream needs checkpoint, a folder that knows how far it is"

@@ -110,7 +110,11 @@ class Section(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _without_null(cls, given: Any) -> Any:
-        return {key: value for key, value in given.items() if value is not None} if isinstance(given, dict) else given
+        if not isinstance(given, dict):
+            return given
+        # A name that nobody knows is refused with null too: in YAML, {sql: SELECT a, b} has a key b.
+        known = {held.alias or name for name, held in cls.model_fields.items()}
+        return {key: value for key, value in given.items() if value is not None or key not in known}
 
 
 class Spark(Section):

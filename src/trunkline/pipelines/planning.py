@@ -34,7 +34,7 @@ class Planned(NamedTuple):
     Attributes:
         step: As the file has it.
         inputs: The steps whose rows it takes, in the order the file names them.
-        needs: All that must have run before it: inputs, `after` and its fallback.
+        needs: All that must have run before it: inputs, `after`, the steps its rules refer to, and its fallback.
         streaming: Whether its rows are a stream.
     """
 
@@ -113,7 +113,9 @@ def needs_of(steps: Sequence[Step], inputs: Mapping[str, Sequence[str]]) -> dict
     found = {}
     for step in steps:
         fallback = step.on_failure.partition(FALLBACK)[2]
-        found[step.name] = tuple(dict.fromkeys([*inputs[step.name], *step.after, *([fallback] if fallback else [])]))
+        looked_into = [rule.step for rule in step.expect or () if rule.step]
+        stand_in = [fallback] if fallback else []
+        found[step.name] = tuple(dict.fromkeys([*inputs[step.name], *step.after, *looked_into, *stand_in]))
     return found
 
 
@@ -153,3 +155,16 @@ def streams_of(steps: Mapping[str, Step], order: Sequence[str], inputs: Mapping[
         if (read is not None and read.stream) or found & set(inputs[name]):
             found.add(name)
     return found
+
+
+def asked_of(one: Planned) -> list[str]:
+    """The steps without which a step cannot run: all it needs, but for its fallback."""
+    fallback = one.step.on_failure.partition(FALLBACK)[2]
+    return [name for name in one.needs if name != fallback]
+
+
+def only_fallbacks(planned: tuple[Planned, ...]) -> set[str]:
+    """Steps that are somebody's fallback and nothing else: they run if they are needed."""
+    names = {one.step.on_failure.removeprefix(FALLBACK) for one in planned if one.step.on_failure.startswith(FALLBACK)}
+    taken = {name for one in planned for name in (*one.inputs, *one.step.after)}
+    return names - taken

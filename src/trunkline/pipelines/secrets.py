@@ -23,6 +23,8 @@ ENCRYPTION_KEY = "encryption_key"
 ENCRYPTED = "enc:"
 NAMED = "secret:"
 
+# What is shorter stands in every other message.
+_SHORTEST = 4
 _HOLDS_CREDENTIAL = re.compile(r"token|password|secret", re.IGNORECASE)
 
 
@@ -58,6 +60,24 @@ class PipelineSecrets:
         if isinstance(held, Mapping):
             return {key: self.encrypted(value, f"{path}.{key}") for key, value in held.items()}
         return self.resolved(held, path) if isinstance(held, str) and held.startswith(ENCRYPTED) else held
+
+    def know(self, held: Any, key: str = "") -> None:
+        """Learn credentials that stand in the file itself, under a name with `token`, `password` or `secret` in it."""
+        if isinstance(held, Mapping):
+            for name, value in held.items():
+                inner = f"{key}.{name}" if _HOLDS_CREDENTIAL.search(key) else str(name)
+                self.know(value, inner)
+        elif isinstance(held, (list, tuple)):
+            for item in held:
+                self.know(item, key)
+        elif isinstance(held, str) and len(held) >= _SHORTEST and _is_credential(held, key):
+            self._found[held] = Secret(held)
+            self._redactor = Redactor(self._found.values())
+
+    @property
+    def redactor(self) -> Redactor:
+        """Of the secrets that are known so far."""
+        return self._redactor
 
     def clean(self, text: str) -> str:
         """`text` with `***` wherever a secret stood that was looked up so far."""
@@ -100,6 +120,19 @@ class PipelineSecrets:
         except ValueError:
             told = f"secrets.{ENCRYPTION_KEY} is no key of Fernet's: 32 bytes in URL-safe Base64"
             raise OptionError(told) from None
+
+
+def _is_credential(text: str, key: str) -> bool:
+    return _HOLDS_CREDENTIAL.search(key) is not None and not is_secret(text, key)
+
+
+def revealed(held: Any) -> Any:
+    """A copy in clear, for whoever sends the values."""
+    if isinstance(held, Mapping):
+        return {key: revealed(value) for key, value in held.items()}
+    if isinstance(held, (list, tuple)):
+        return [revealed(item) for item in held]
+    return held.reveal() if isinstance(held, Secret) else held
 
 
 def referred(held: Any, references: Mapping[str, str]) -> Any:

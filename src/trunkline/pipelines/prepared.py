@@ -1,0 +1,173 @@
+"""Everything that a run needs and that can be made, and refused, before Spark starts."""
+
+from __future__ import annotations
+
+import secrets as randomness
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from trunkline.errors import OptionError
+from trunkline.jobs.files import shown, write_text
+from trunkline.pipelines.calls import Loaded, load_call
+from trunkline.pipelines.checks import read_pipeline
+from trunkline.pipelines.config import Notify, Pipeline
+from trunkline.pipelines.hooks import Audit, Hooks, notifications, now
+from trunkline.pipelines.logs import cleaned, open_log
+from trunkline.pipelines.metrics import Metrics
+from trunkline.pipelines.planning import Planned, plan
+from trunkline.pipelines.report import Report, StepReport
+from trunkline.pipelines.resume import Resume, digest, finished, read_run, slug
+from trunkline.pipelines.secrets import PipelineSecrets
+from trunkline.pipelines.steps import target_of
+
+
+@dataclass
+class Prepared:
+    """A run before it begins.
+
+    Attributes:
+        keep: Steps that an earlier run finished.
+        calls: The user's code of each `call`.
+        stopped: What told the process to end, if something did.
+        awaiting: Whether streams are awaited now: they are ended in order.
+    """
+
+    pipeline: Pipeline
+    planned: tuple[Planned, ...]
+    secrets: PipelineSecrets
+    keep: set[str]
+    report: Report
+    folder: str
+    calls: dict[str, Loaded]
+    metrics: Metrics
+    logger: Any
+    hooks: Hooks
+    audit: Audit
+    tellers: list[tuple[Notify, Any]]
+    stopped: list[str] = field(default_factory=list)
+    awaiting: bool = False
+
+    @property
+    def first(self) -> Planned:
+        """The step that is given the rows that the pipeline is called with: the first that takes none."""
+        own = {one.step.name: one for one in self.planned}
+        return next(own[step.name] for step in self.pipeline.steps if not own[step.name].inputs)
+
+    @property
+    def file(self) -> str:
+        """Where the report is."""
+        return f"{self.folder}/{self.report.run_id}/report.json"
+
+    def breaker_file(self, step: str) -> str:
+        """Where the failures in a row of a step are remembered."""
+        return f"{self.folder}/breakers/{slug(self.pipeline.name)}/{step}.json"
+
+    def stopping(self) -> bool:
+        """Whether the process was told to end."""
+        return bool(self.stopped)
+
+    def save(self) -> None:
+        """Write the report as it is now: whoever goes on with this run finds no more than this."""
+        write_text(self.file, self.report.json())
+
+    def notice(self, text: str) -> None:
+        """Tell what went wrong beside the steps."""
+        text = self.secrets.clean(text)
+        self.report.notices.append(text)
+        self.logger.warning(text)
+
+    def tell(self, event: str, step: str | None, said: Mapping[str, Any]) -> None:
+        """Write an event into the log and the audit trail."""
+        failed = event == "on_failure"
+        where = {"step": step} if step else {}
+        getattr(self.logger, "error" if failed else "info")(event, **where, **_given(said))
+        self.audit.tell(event, **where, **_given(said))
+
+
+def prepare(
+    config_path: str,
+    overrides: Mapping[str, Any] | Sequence[str],
+    runs: str,
+    resume: Resume | None,
+    log: str,
+    environment: Mapping[str, str] | None = None,
+) -> Prepared:
+    """Read, check and plan a pipeline, load the user's code, find what is finished, write the first report.
+
+    Raises:
+        OptionError: Something is wrong; nothing has been done.
+        MissingExtraError: A package is not installed.
+    """
+    pipeline = read_pipeline(config_path, overrides, environment)
+    planned = plan(pipeline)
+    former = read_run(runs, resume.run, pipeline.name) if resume else None
+    keep = finished(planned, former, resume.repeat, resume.done) if resume and former else set()
+    secrets = PipelineSecrets(pipeline.secrets)
+    secrets.know(pipeline.model_dump(by_alias=True, exclude={"secrets"}, exclude_unset=True))
+    began = datetime.now(timezone.utc)
+    stamp = began.strftime("%Y%m%dT%H%M%S") + f"{began.microsecond // 1000:03d}"
+    run_id = f"{slug(pipeline.name)}-{stamp}-{randomness.token_hex(3)}"
+    report = Report(
+        pipeline=pipeline.name,
+        run_id=run_id,
+        file=shown(config_path),
+        started_at=now(),
+        steps=[
+            StepReport(
+                one.step.name,
+                one.step.kind,
+                # From the first report on: this run may be killed before it comes to the step.
+                "kept" if one.step.name in keep else "waiting",
+                target=target_of(one.step.write) if one.step.write else None,
+                digest=digest(one.step),
+            )
+            for one in planned
+        ],
+        resumed_from=former.run_id if former else None,
+        origin=former.origin if former else run_id,
+    )
+    logger = open_log(log, secrets.clean, pipeline=pipeline.name, run_id=run_id)
+    calls = {
+        one.step.name: load_call(
+            one.step.call,
+            secrets.resolved(one.step.config, f"steps.{one.step.name}.config"),
+            f"steps.{one.step.name}",
+        )
+        for one in planned
+        if one.step.call is not None
+    }
+
+    def notice(text: str) -> None:
+        prepared.notice(text)
+
+    folder = runs.rstrip("/") or "/"
+    beside = f"{folder}/{run_id}/audit.jsonl"
+    if pipeline.audit is not None and pipeline.audit.path is not None:
+        beside = f"{pipeline.audit.path.rstrip('/')}/{run_id}.jsonl"
+    facts = {"pipeline": pipeline.name, "run_id": run_id, "file": report.file}
+    prepared = Prepared(
+        pipeline=pipeline,
+        planned=planned,
+        secrets=secrets,
+        keep=keep,
+        report=report,
+        folder=folder,
+        calls=calls,
+        hooks=Hooks(pipeline.hooks, secrets, notice),
+        tellers=notifications(pipeline, secrets),
+        logger=logger,
+        audit=Audit(beside if pipeline.audit is not None else None, secrets.clean, notice, **facts),
+        metrics=Metrics(pipeline.metrics, pipeline.name),
+    )
+    try:
+        prepared.save()
+    except OSError as error:
+        prepared.metrics.close()
+        raise OptionError(f"the report cannot be written to {shown(folder)}: {error.strerror or error}") from None
+    return prepared
+
+
+def _given(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: cleaned(value, str) for key, value in said.items() if value is not None}

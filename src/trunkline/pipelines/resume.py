@@ -1,0 +1,183 @@
+"""Going on with a run that did not end well: what it finished is not done again.
+
+    former = read_run("runs", "last", "users")
+    keep = finished(planned, former, digests)
+
+What is kept: a `write` of a batch that ended well, and all that only such writes need. The rows of reads, queries,
+calls and requests are nowhere; those that a later step needs are made anew. A write that was begun, and of which nobody
+saw the end, may have been done: it is repeated where that cannot double rows (`overwrite`, `merge`, a checkpoint, a
+response log), and refused where it can.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trunkline.errors import OptionError
+from trunkline.jobs.files import read_text, shown
+from trunkline.pipelines.config import Step
+from trunkline.pipelines.planning import Planned
+from trunkline.pipelines.report import Report, read_report
+from trunkline.pipelines.steps import mode_of, target_of
+
+# Steps whose end was seen, and was good.
+_DONE = ("success", "kept")
+_LONGEST_NAME = 50
+# Steps that were never begun.
+_UNTOUCHED = ("waiting", "not run", "unused")
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Which run to go on with, and what to do about writes of which nobody saw the end.
+
+    Attributes:
+        run: Its id, or `last`.
+        repeat: Writes to be done again, though that may double rows.
+        done: Writes to be taken for done.
+    """
+
+    run: str
+    repeat: tuple[str, ...] = ()
+    done: tuple[str, ...] = ()
+
+
+def digest(step: Step) -> str:
+    """Of all that a file says of a step: a write that was changed since was not done."""
+    return hashlib.sha256(step.model_dump_json(by_alias=True).encode()).hexdigest()[:16]
+
+
+def slug(name: str) -> str:
+    """The name of a pipeline, as a part of its runs'."""
+    return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:_LONGEST_NAME] or "pipeline"
+
+
+def read_run(runs: str, which: str, pipeline: str) -> Report:
+    """The report of a run.
+
+    Args:
+        runs: The folder or URI that holds the runs.
+        which: The id of a run, or `last`.
+        pipeline: Whose runs.
+
+    Raises:
+        OptionError: There is none, or it is another pipeline's.
+    """
+    name = which if which != "last" else _last(runs, pipeline)
+    uri = f"{runs.rstrip('/')}/{name}/report.json"
+    if re.fullmatch(r"[\w.-]+", name) is None:
+        raise OptionError(f"resume: {name!r} is no id of a run")
+    try:
+        report = read_report(read_text(uri))
+    except OptionError:
+        raise OptionError(f"resume: there is no run {name} in {shown(runs)}") from None
+    except ValueError as error:
+        raise OptionError(f"resume: {shown(uri)} {error}") from None
+    if report.pipeline != pipeline:
+        raise OptionError(f"resume: {name} is a run of {report.pipeline}, not of {pipeline}")
+    return report
+
+
+def finished(
+    planned: Sequence[Planned],
+    former: Report,
+    repeat: Collection[str] = (),
+    done: Collection[str] = (),
+) -> set[str]:
+    """The steps that are not run again.
+
+    Args:
+        planned: In order.
+        former: The run that is gone on with.
+        repeat: Writes to be done again, though that may double rows.
+        done: Writes to be taken for done, though nobody saw their end.
+
+    Raises:
+        OptionError: A write may have been done, and doing it again may double rows. Says how to go on.
+    """
+    names = {one.step.name for one in planned}
+    for name in (*repeat, *done):
+        if name not in names:
+            raise OptionError(f"resume: there is no step {name}")
+    before = {step.name: step for step in former.steps}
+    keep: set[str] = set()
+    problems = []
+    for one in planned:
+        name, earlier = one.step.name, before.get(one.step.name)
+        if name in done:
+            keep.add(name)
+        elif earlier is None or one.step.kind != "write" or one.streaming:
+            continue
+        elif earlier.outcome in _DONE and earlier.digest == digest(one.step) and name not in repeat:
+            keep.add(name)
+        elif earlier.outcome not in _UNTOUCHED and name not in repeat:
+            problems += _danger(one, earlier.outcome)
+    if problems:
+        raise OptionError(f"resume: {former.run_id} cannot simply go on", problems)
+    # From the end: what no later step that runs takes rows of, and was done, is not needed.
+    needed: set[str] = set()
+    for one in reversed(planned):
+        name, earlier = one.step.name, before.get(one.step.name)
+        unchanged = earlier is not None and earlier.outcome in _DONE and earlier.digest == digest(one.step)
+        if name in needed:
+            # The rows that a write passes on are those it took: these are made anew, the write is not.
+            needed.update(one.inputs)
+            needed.update(rule.step for rule in one.step.expect or () if rule.step)
+        elif name in keep:
+            continue
+        elif unchanged and not one.streaming and one.step.kind != "write":
+            keep.add(name)
+        else:
+            needed.update(one.inputs)
+            needed.update(rule.step for rule in one.step.expect or () if rule.step)
+    return keep
+
+
+def run_name(step: Step, run_id: str) -> dict[str, Any]:
+    """The option that names a write or request with a response log, so that a repeated one knows what was sent."""
+    part = step.request or (step.write if step.write and step.write.format == "rest" else None)
+    held = _lower(part.options) if part else set()
+    # The name of a run is at most 128 characters long.
+    name = step.name if len(step.name) <= _LONGEST_NAME else hashlib.sha256(step.name.encode()).hexdigest()[:12]
+    return {"runId": f"{run_id}-{name}"} if "responses" in held and "runid" not in held else {}
+
+
+def _danger(one: Planned, outcome: str) -> list[str]:
+    """What to say of a write that may have been done, if doing it again could double or lose rows."""
+    part = one.step.write
+    mode = mode_of(part) if part else ""
+    if part is None or mode in {"overwrite", "merge"} or "responses" in _lower(part.options):
+        return []
+    name, where = one.step.name, target_of(part)
+    seen = {"running": "was begun and its end was not seen", "failed": "failed, and some of it may be there"}
+    told = seen.get(outcome, "was done, and the file has changed since")
+    cure = f"look there, then say --done {name} if it is complete, or clean up and say --repeat {name}"
+    if mode == "ignore":
+        return [f"{name} ({where}, mode ignore) {told}: done again, it would leave half of the rows as all: {cure}"]
+    if mode == "append":
+        return [f"{name} ({where}, mode append) {told}: done again, rows could be there twice: {cure}"]
+    # Spark itself refuses, if anything is there.
+    return []
+
+
+def _last(runs: str, pipeline: str) -> str:
+    from pyarrow import fs
+
+    from trunkline.responses import locate
+
+    location = locate(runs)
+    found = location.files.get_file_info(fs.FileSelector(location.path, allow_not_found=True))
+    # The id of a run ends in its time and a random part.
+    name = re.compile(re.escape(slug(pipeline)) + r"-\d{8}T\d{9}-[0-9a-f]{6}")
+    own = sorted(info.base_name for info in found if name.fullmatch(info.base_name))
+    if not own:
+        raise OptionError(f"resume: there is no run of {pipeline} in {shown(runs)}")
+    return str(own[-1])
+
+
+def _lower(options: Mapping[str, Any]) -> set[str]:
+    return {key.lower() for key in options}

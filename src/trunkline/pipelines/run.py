@@ -1,0 +1,196 @@
+"""Running a pipeline.
+
+    from trunkline.pipelines import run_pipeline
+
+    report = run_pipeline(config_path="users.conf", overrides=["vars.root=/tmp/data"])
+    report.step("out").rows_out
+
+On the command line it is `trunkline run users.conf --override vars.root=/tmp/data`.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from trunkline.errors import MissingExtraError, OptionError
+from trunkline.pipelines.attempts import tag_jobs, untag_jobs
+from trunkline.pipelines.hooks import notify, now
+from trunkline.pipelines.prepared import Prepared, prepare
+from trunkline.pipelines.report import PipelineError, Report
+from trunkline.pipelines.resume import Resume
+from trunkline.pipelines.secrets import revealed
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from trunkline.pipelines.runner import Runner
+
+# How long Spark gets to end the jobs of a run that was told to end.
+_ENDING = 30
+
+
+class _Terminated(BaseException):
+    """SIGTERM came while a step ran."""
+
+
+def run_pipeline(
+    spark: SparkSession | None = None,
+    config_path: str = "",
+    source_df: DataFrame | None = None,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    *,
+    runs: str = "runs",
+    resume: str | Resume | None = None,
+    log: str = "console",
+) -> Report:
+    """Run a pipeline file. It is checked and planned whole before Spark starts.
+
+        report = run_pipeline(spark, "users.yaml", source_df=df)
+
+    Args:
+        spark: Default: the session of this place, else one made as the file says. No master is set unless the file
+            names one.
+        config_path: A path or URI; `.conf`, `.hocon`, `.yaml`, `.yml` or `.json`.
+        source_df: Rows for the first step that takes none; instead of those it would read.
+        overrides: `["vars.root=/tmp"]`, or the same as a mapping.
+        runs: A folder or URI for reports and what later runs need to know.
+        resume: Go on with a run, by its id or `last`.
+        log: `console` or `json`, on standard error.
+
+    Returns:
+        The report of a run whose outcome is `success`, `degraded` or `pending_approval`.
+
+    Raises:
+        OptionError: The file, the overrides or the run to go on with are wrong; Spark was not started.
+        MissingExtraError: A package is not installed.
+        PipelineError: A step failed; its `report` says how far the run came.
+    """
+    wanted = Resume(resume) if isinstance(resume, str) else resume
+    prepared = prepare(config_path, overrides, runs, wanted, log)
+    report = prepared.report
+    began = time.monotonic()
+    cause: BaseException | None = None
+    runner: Runner | None = None
+    prepared.tell("before_pipeline", None, {"resumed_from": report.resumed_from, "steps": len(report.steps)})
+    try:
+        with _until_told(prepared):
+            runner = _begun(prepared, spark, source_df)
+            prepared.hooks.tell("before_pipeline", context=runner.work.context())
+            runner.run()
+    except (_Terminated, KeyboardInterrupt, SystemExit) as error:
+        prepared.stopped.append("SIGTERM")
+        report.outcome, report.failure_type, report.error = "failed", "CANCELLED", "the process was told to end"
+        cause = error
+    except Exception as error:  # noqa: BLE001 - told as the failure of the run
+        configured = isinstance(error, (OptionError, MissingExtraError))
+        report.outcome, report.failure_type = "failed", "CONFIGURATION" if configured else "ERROR"
+        report.error = runner.said(error) if runner else prepared.secrets.clean(str(error))
+        cause = error
+    report.seconds = time.monotonic() - began
+    _settled(prepared)
+    _closed(prepared, runner, cause)
+    if isinstance(cause, (KeyboardInterrupt, SystemExit)):
+        raise cause
+    if report.outcome == "failed":
+        raise PipelineError(f"{report.pipeline} failed: {report.error}", report=report)
+    return report
+
+
+def _begun(prepared: Prepared, spark: SparkSession | None, source: DataFrame | None) -> Runner:
+    from trunkline import register
+    from trunkline.pipelines.runner import Runner
+    from trunkline.session import get_spark
+
+    given = prepared.pipeline.spark
+    if source is None and prepared.first.step.kind in {"request", "expect", "write"}:
+        raise OptionError(f"steps.{prepared.first.step.name} takes rows, and there are none: give source_df")
+    conf: dict[str, str] = revealed(prepared.secrets.resolved(given.conf, "spark.conf"))
+    if spark is None:
+        places = {"spark.master": given.master, "spark.remote": given.remote}
+        spark = get_spark(given.app_name, {name: text for name, text in places.items() if text} | conf)
+    else:
+        for name, text in conf.items():
+            if spark.conf.isModifiable(name):
+                spark.conf.set(name, text)
+            elif spark.conf.get(name, None) != text:
+                prepared.notice(f"spark.conf.{name} is settled when a session starts, and this one has")
+    register(spark)
+    prepared.report.application = _application(spark)
+    tag_jobs(spark, prepared.report.run_id)
+    return Runner(prepared, spark, source)
+
+
+def _settled(prepared: Prepared) -> None:
+    """The outcome, once no step runs any more."""
+    report = prepared.report
+    for step in report.steps:
+        if step.outcome == "running":
+            step.outcome, step.error = "failed", step.error or report.error
+        elif step.outcome == "waiting":
+            step.outcome = "unused" if report.outcome == "running" and not prepared.stopped else "not run"
+    if report.outcome == "running":
+        left = any(step.outcome == "not run" for step in report.steps)
+        degraded = any(step.outcome in {"skipped", "fallback"} for step in report.steps)
+        report.outcome = "failed" if left else "degraded" if degraded else "success"
+        if left:
+            report.failure_type, report.error = "CANCELLED", "the process was told to end"
+    report.finished_at = now()
+
+
+def _closed(prepared: Prepared, runner: Runner | None, cause: BaseException | None) -> None:
+    """Tell of the end, let go of what was held, and write the report."""
+    report = prepared.report
+    said = {"outcome": report.outcome, "seconds": round(report.seconds, 3), "error_message": report.error}
+    prepared.tell("after_pipeline", None, said)
+    if runner is not None:
+        prepared.hooks.tell("after_pipeline", context=runner.work.context(), report=report)
+        # A call to the JVM that was interrupted leaves its connection, which belongs to the thread, unfit for another.
+        ending = threading.Thread(target=_let_go, args=(runner, prepared, cause is not None), daemon=True)
+        ending.start()
+        ending.join(_ENDING)
+        if not isinstance(cause, (_Terminated, KeyboardInterrupt)):
+            untag_jobs(runner.work.spark, report.run_id)
+    prepared.metrics.count("runs", 1, outcome=report.outcome)
+    prepared.metrics.gauge("run_seconds", report.seconds)
+    for problem in [*prepared.metrics.close(), *notify(prepared.tellers, report, prepared.secrets.redactor)]:
+        prepared.notice(problem)
+    try:
+        prepared.save()
+    except OSError as error:
+        prepared.notice(f"the report cannot be written: {error.strerror or error}")
+
+
+def _let_go(runner: Runner, prepared: Prepared, interrupted: bool) -> None:
+    try:
+        runner.work.close(ending=interrupted)
+    except Exception as error:  # noqa: BLE001 - a session that is gone holds nothing
+        prepared.notice(f"what Spark kept for the run was not let go: {type(error).__name__}")
+
+
+def _application(spark: SparkSession) -> str | None:
+    context = getattr(spark, "_sc", None)
+    return None if context is None else str(context.applicationId)
+
+
+@contextmanager
+def _until_told(prepared: Prepared) -> Iterator[None]:
+    """SIGTERM ends streams after their micro-batch, and any other step where it is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def told(*_: Any) -> None:
+        prepared.stopped.append("SIGTERM")
+        if not prepared.awaiting:
+            raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, told)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

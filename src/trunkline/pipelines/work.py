@@ -1,0 +1,170 @@
+"""The work of a run: what each step does with Spark, and the rows it leaves to the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from trunkline.errors import TrunklineError
+from trunkline.pipelines import expectations, steps
+from trunkline.pipelines.attempts import end_jobs
+from trunkline.pipelines.calls import Context
+from trunkline.pipelines.evaluation import Counting, eager, kept
+from trunkline.pipelines.planning import Planned
+from trunkline.pipelines.prepared import Prepared
+from trunkline.pipelines.report import StepReport
+from trunkline.pipelines.resume import run_name
+from trunkline.pipelines.streams import ROWS, Streams
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+class Work:
+    """Does the steps of a run.
+
+    Args:
+        prepared: All that was made ready before Spark.
+        spark: The session.
+        source: The rows that the first step is given.
+
+    Attributes:
+        eager: The steps that are evaluated there and then.
+        streams: The queries that run.
+        counting: Counts the rows of steps.
+        frames: The rows of each step that is done.
+    """
+
+    def __init__(self, prepared: Prepared, spark: SparkSession, source: DataFrame | None) -> None:
+        self._given = prepared
+        self._source = source
+        self._planned = {one.step.name: one for one in prepared.planned}
+        self._kept = kept(prepared.planned)
+        self._persisted: list[DataFrame] = []
+        self.spark = spark
+        self.eager = eager(prepared.planned)
+        self.streams = Streams(prepared.stopping)
+        self.counting = Counting()
+        self.frames: dict[str, DataFrame] = {}
+
+    def close(self, *, ending: bool) -> None:
+        """Let go of what Spark keeps for this run.
+
+        Args:
+            ending: Whether jobs may still run, which are to be ended.
+        """
+        if ending:
+            end_jobs(self.spark, self._given.report.run_id)
+        self.streams.stop()
+        for df in self._persisted:
+            df.unpersist()
+        for name in [*self.frames, *(["source_df"] if self._source is not None else [])]:
+            self.spark.catalog.dropTempView(name)
+
+    def context(self, step: str | None = None, config: Any = None) -> Context:
+        """What the user's code is given."""
+        logger = self._given.logger.bind(step=step) if step else self._given.logger
+        report = self._given.report
+        return Context(self.spark, config, logger, self._given.metrics, report.run_id, report.pipeline, step)
+
+    def give(self, name: str, df: DataFrame) -> None:
+        """These are the rows of a step: a view of its name."""
+        self.frames[name] = df
+        df.createOrReplaceTempView(steps.quoted(name))
+
+    def ancestors(self, name: str) -> list[str]:
+        """All steps whose rows a step's are made of."""
+        found: dict[str, None] = {}
+        waiting = list(self._planned[name].inputs)
+        while waiting:
+            other = waiting.pop()
+            if other not in found:
+                found[other] = None
+                waiting += self._planned[other].inputs
+        return list(found)
+
+    def once(self, one: Planned, report: StepReport) -> DataFrame | None:
+        """One run of a step."""
+        step, name = one.step, one.step.name
+        df = self._made(one, report)
+        if df is None or one.streaming or step.kind == "write":
+            return df
+        if name in self._kept:
+            df = self.counting.counted(df, name).persist()
+            self._persisted.append(df)
+        if name in self.eager:
+            df.write.format("noop").mode("overwrite").save()
+        return df
+
+    def _made(self, one: Planned, report: StepReport) -> DataFrame | None:
+        step, spark = one.step, self.spark
+        path = f"steps.{step.name}.{step.kind}"
+        given = [self.frames[name] for name in one.inputs]
+        if self._source is not None and one is self._given.first:
+            if step.read is not None:
+                return self._source
+            given = [self._source]
+            self._source.createOrReplaceTempView("source_df")
+        if step.read is not None:
+            return steps.read(spark, step.read, self._options(step.read, path))
+        if step.sql is not None:
+            return spark.sql(step.sql)
+        if step.call is not None:
+            loaded = self._given.calls[step.name]
+            made = loaded.run(*given, context=self.context(step.name, loaded.config))
+            return _frame(made, given, step.call)
+        if step.request is not None:
+            from trunkline.rest import request
+
+            options = self._options(step.request, path) | self._named(one)
+            found: DataFrame = request(given[0], options, step.request.schema_)
+            return found
+        if step.expect is not None:
+            return self._expected(one, given[0], report)
+        self._write(one, given[0], report)
+        return given[0]
+
+    def _options(self, part: Any, path: str) -> dict[str, Any]:
+        return steps.options_of(part, self._given.pipeline, self._given.secrets, f"{path}.options")
+
+    def _named(self, one: Planned) -> dict[str, Any]:
+        """The name of the run, where a format remembers what was sent; a stream has that of its checkpoint."""
+        return {} if one.streaming else run_name(one.step, self._given.report.origin)
+
+    def _expected(self, one: Planned, df: DataFrame, report: StepReport) -> DataFrame:
+        rules = one.step.expect or ()
+        if one.streaming:
+            found = expectations.watched(df, rules, f"trunkline_{one.step.name}")
+        else:
+            others = {rule.step: self.frames[rule.step] for rule in rules if rule.step}
+            found = expectations.checked(df, rules, others)
+        report.expectations = found.results
+        report.rows_in, report.rows_out = found.rows, found.passed_on
+        expectations.failed(found.results)
+        for path, rows in found.aside.items():
+            # One folder for each run and step: a repeated step replaces what it put there.
+            where = f"{path.rstrip('/')}/run_id={self._given.report.run_id}/step={one.step.name}"
+            rows.write.mode("overwrite").parquet(where)
+        return found.good
+
+    def _write(self, one: Planned, df: DataFrame, report: StepReport) -> None:
+        part, name = one.step.write, one.step.name
+        if part is None:
+            return
+        options = self._options(part, f"steps.{name}.write") | self._named(one)
+        if one.streaming:
+            from pyspark.sql import functions as f
+
+            counted = df.observe(ROWS, f.count(f.lit(1)).alias("rows"))
+            self.streams.add(name, steps.start(counted, name, part, options), one.step.timeout)
+        else:
+            steps.write(self.spark, self.counting.counted(df, name), part, options)
+
+
+def _frame(made: Any, given: list[DataFrame], call: str) -> DataFrame | None:
+    """What a function returned: rows, or nothing; then its first input goes on, as with a write."""
+    if made is None:
+        return given[0] if given else None
+    if not hasattr(made, "createOrReplaceTempView"):
+        raise TrunklineError(f"{call} returned a {type(made).__name__}: it must return a DataFrame, or nothing")
+    found: DataFrame = made
+    return found

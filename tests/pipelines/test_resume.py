@@ -1,0 +1,142 @@
+"""What a later run does not do again, and what it refuses to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.pipelines.conftest import Files
+
+from trunkline.errors import OptionError
+from trunkline.pipelines.planning import Planned, plan
+from trunkline.pipelines.prepared import prepare
+from trunkline.pipelines.report import Report, StepReport
+from trunkline.pipelines.resume import Resume, digest, finished, read_run, run_name
+
+FILE = """
+name = daily
+steps = [
+  { name = a, read { format = parquet, path = /a } }
+  { name = one, write { format = parquet, path = /one, MODE } }
+  { name = b, sql = "SELECT * FROM a" }
+  { name = checked, expect = [ { rule = not_null, column = id } ] }
+  { name = two, write { format = parquet, path = /two, mode = overwrite } }
+]
+"""
+
+
+def planned(files: Files, mode: str = "mode = append") -> tuple[Planned, ...]:
+    return plan(files.read(FILE.replace("MODE", mode)))
+
+
+def former(steps: tuple[Planned, ...], **outcomes: str) -> Report:
+    reports = [
+        StepReport(one.step.name, one.step.kind, outcomes.get(one.step.name, "waiting"), digest=digest(one.step))
+        for one in steps
+    ]
+    return Report("daily", "daily-1", "p.conf", "2026-05-01T00:00:00", reports)
+
+
+def refused(*args: Any, **more: Any) -> str:
+    with pytest.raises(OptionError) as caught:
+        finished(*args, **more)
+    return caught.value.problems[0]
+
+
+def test_a_write_that_is_done_is_kept_and_what_later_steps_need_is_made_anew(files: Files) -> None:
+    steps = planned(files)
+    report = former(steps, a="success", one="success", b="success", checked="success", two="running")
+    assert finished(steps, report) == {"one"}
+
+
+def test_what_only_finished_writes_need_is_not_made_anew(files: Files) -> None:
+    steps = planned(files)
+    report = former(steps, a="success", one="success", b="success", checked="success", two="success")
+    assert finished(steps, report) == {"a", "one", "b", "checked", "two"}
+
+
+@pytest.mark.parametrize("outcome", ["running", "failed", "fallback", "skipped"])
+def test_an_append_that_was_begun_is_refused_with_both_ways_to_go_on(files: Files, outcome: str) -> None:
+    steps = planned(files)
+    told = refused(steps, former(steps, a="success", one=outcome))
+    assert "one (parquet /one, mode append)" in told
+    assert "rows could be there twice" in told
+    assert "--done one" in told
+    assert "--repeat one" in told
+    assert finished(steps, former(steps, a="success", one=outcome), repeat=["one"]) == set()
+    assert finished(steps, former(steps, a="success", one=outcome), done=["one"]) == {"one"}
+
+
+@pytest.mark.parametrize("outcome", ["waiting", "not run"])
+def test_an_append_that_was_never_begun_is_simply_done(files: Files, outcome: str) -> None:
+    steps = planned(files)
+    assert finished(steps, former(steps, a="success", one=outcome)) == set()
+
+
+@pytest.mark.parametrize("mode", ["mode = overwrite", "mode = error"])
+def test_a_write_that_cannot_double_rows_is_done_again(files: Files, mode: str) -> None:
+    steps = planned(files, mode)
+    assert finished(steps, former(steps, a="success", one="running")) == set()
+
+
+def test_half_a_write_is_not_taken_for_all_of_it(files: Files) -> None:
+    steps = planned(files, "mode = ignore")
+    assert "leave half of the rows as all" in refused(steps, former(steps, a="success", one="running"))
+
+
+def test_a_write_that_the_file_changed_is_not_done_yet(files: Files) -> None:
+    """An overwrite is done anew; an append may double rows."""
+    report = former(planned(files, "mode = overwrite"), a="success", one="success")
+    assert "one" not in finished(planned(files, "mode = overwrite, options { compression = zstd }"), report)
+    report = former(planned(files), a="success", one="success")
+    told = refused(planned(files, "mode = append, options { compression = zstd }"), report)
+    assert "was done, and the file has changed since" in told
+
+
+def test_a_write_with_a_response_log_goes_on_under_the_name_of_the_first_run(files: Files) -> None:
+    steps = plan(
+        files.read(
+            "name = daily\nsteps = [ { name = a, read { format = parquet, path = /a } }, { name = one, write {"
+            ' format = rest, options { url = "https://x.example/a", responses = /log } } } ]'
+        )
+    )
+    assert finished(steps, former(steps, a="success", one="running")) == set()
+    assert run_name(steps[1].step, "daily-1") == {"runId": "daily-1-one"}
+    assert run_name(steps[0].step, "daily-1") == {}
+
+
+def test_a_run_that_goes_on_and_is_killed_at_once_has_lost_nothing(files: Files) -> None:
+    """Its first report, which is there before Spark starts, already tells what is finished."""
+    runs = str(files.folder / "runs")
+    path = files.write(FILE.replace("MODE", "mode = append"))
+    first = prepare(path, (), runs, None, "console")
+    for name in ("a", "one", "b"):
+        first.report.step(name).outcome = "success"
+    first.save()
+    for _ in range(3):
+        again = prepare(path, (), runs, Resume("last"), "console")
+        held = read_run(runs, "last", "daily")
+        assert (held.run_id, held.origin) == (again.report.run_id, first.report.run_id)
+        assert [step.outcome for step in held.steps] == ["waiting", "kept", "waiting", "waiting", "waiting"]
+
+
+def test_the_last_run_is_the_newest_of_this_pipeline(tmp_path: Path) -> None:
+    for pipeline, run in (
+        ("daily", "daily-20260501T010000000-aaaaaa"),
+        ("daily", "daily-20260502T010000000-000000"),
+        ("daily-2", "daily-2-20260503T010000000-bbbbbb"),
+    ):
+        (tmp_path / run).mkdir()
+        (tmp_path / run / "report.json").write_text(
+            Report(pipeline, run, "p.conf", "", [StepReport("a", "sql")]).json()
+        )
+    assert read_run(str(tmp_path), "last", "daily").run_id == "daily-20260502T010000000-000000"
+    assert read_run(str(tmp_path), "daily-20260501T010000000-aaaaaa", "daily").steps == [StepReport("a", "sql")]
+    with pytest.raises(OptionError, match="there is no run of weekly"):
+        read_run(str(tmp_path), "last", "weekly")
+    with pytest.raises(OptionError, match="is a run of daily-2, not of daily"):
+        read_run(str(tmp_path), "daily-2-20260503T010000000-bbbbbb", "daily")
+    for name in ("../daily", "none"):
+        with pytest.raises(OptionError, match=r"is no id of a run|there is no run none"):
+            read_run(str(tmp_path), name, "daily")

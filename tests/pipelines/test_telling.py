@@ -1,0 +1,195 @@
+"""Logs, numbers, the audit trail and notifications."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+import pytest
+from opentelemetry import metrics as otel
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from tests.pipelines import steps_of_tests
+
+from trunkline.credentials import Redactor
+from trunkline.errors import OptionError
+from trunkline.pipelines import config
+from trunkline.pipelines.calls import PendingApprovalError, called, load_call
+from trunkline.pipelines.config import Pipeline
+from trunkline.pipelines.hooks import Audit, Hooks, notifications, notify
+from trunkline.pipelines.logs import open_log
+from trunkline.pipelines.metrics import Metrics
+from trunkline.pipelines.report import Report, StepReport
+from trunkline.pipelines.secrets import PipelineSecrets
+from trunkline.testing import FaultServer
+
+HERE = "tests.pipelines.steps_of_tests"
+REDACTOR = Redactor(["hunter2"])
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_every_line_of_the_log_bears_the_run_and_no_secret() -> None:
+    """In JSON and for people, in the event, in values at any depth, and in the trace of an error."""
+    for kind in ("json", "console"):
+        file = io.StringIO()
+        log = open_log(kind, REDACTOR.clean, file, run_id="daily-1")
+        log.bind(step="a").info("login with hunter2", url="https://hunter2@x", held={"hunter2": ["hunter2"]}, rows=3)
+        try:
+            raise PendingApprovalError("hunter2 is not approved")
+        except PendingApprovalError:
+            log.exception("failed")
+        text = file.getvalue()
+        assert "hunter2" not in text
+        assert "PendingApprovalError: *** is not approved" in text
+        assert text.count("daily-1") == 2
+        if kind == "json":
+            line = json.loads(text.splitlines()[0])
+            assert (line["event"], line["rows"], line["held"], line["step"]) == (
+                "login with ***",
+                3,
+                {"***": ["***"]},
+                "a",
+            )
+    with pytest.raises(OptionError, match="none of console, json"):
+        open_log("xml", REDACTOR.clean)
+
+
+def test_numbers_are_served_and_pushed_for_prometheus(fault_server: FaultServer, free_port: int) -> None:
+    """While the run lasts they are served, at its end pushed; the labels of the file are on each of them."""
+    fault_server.route("POST /metrics/*", [{"status": 200}])
+    given = config.Metrics.model_validate(
+        {
+            "labels": {"team": "core"},
+            "prometheus": {"port": free_port, "pushgateway": fault_server.url},
+        }
+    )
+    metrics = Metrics(given, "daily")
+    metrics.count("steps", outcome="success", step="a")
+    metrics.count("steps", 2, outcome="success", step="a")
+    metrics.gauge("step_rows", 7, direction="out", step="a")
+    with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/metrics") as answer:
+        text = answer.read().decode()
+    counted = 'trunkline_steps_total{outcome="success",pipeline="daily",step="a",team="core"} 3.0'
+    assert counted in text
+    assert 'trunkline_step_rows{direction="out",pipeline="daily",step="a",team="core"} 7.0' in text
+    with pytest.raises(OptionError, match=f"metrics.prometheus.port {free_port}"):
+        Metrics(given, "daily")
+    assert metrics.close() == []
+    (pushed,) = fault_server.ledger()
+    assert (pushed.method, pushed.path) == ("POST", "/metrics/job/daily")
+    assert counted in pushed.body.decode()
+    assert prometheus_client.REGISTRY.get_sample_value("trunkline_steps_total") is None
+
+
+def test_numbers_that_nobody_takes_are_a_notice(free_port: int) -> None:
+    given = config.Metrics.model_validate({"prometheus": {"pushgateway": f"127.0.0.1:{free_port}"}})
+    (problem,) = Metrics(given, "daily").close()
+    assert problem.startswith("metrics: URLError: ")
+
+
+def test_numbers_go_to_the_meter_provider_of_the_process() -> None:
+    reader = InMemoryMetricReader()
+    otel.set_meter_provider(MeterProvider([reader]))
+    metrics = Metrics(config.Metrics.model_validate({"opentelemetry": {}}), "daily")
+    metrics.count("steps", 2, step="a")
+    metrics.gauge("step_seconds", 1.5, step="a")
+    assert metrics.close() == []
+    data: Any = reader.get_metrics_data()
+    found = {
+        one.name: [(point.value, dict(point.attributes)) for point in one.data.data_points]
+        for one in data.resource_metrics[0].scope_metrics[0].metrics
+    }
+    labels = {"pipeline": "daily", "step": "a"}
+    assert found == {"trunkline_steps": [(2, labels)], "trunkline_step_seconds": [(1.5, labels)]}
+
+
+def test_the_trail_says_who_did_what_and_no_secret(tmp_path: Path) -> None:
+    notices: list[str] = []
+    audit = Audit(str(tmp_path / "a" / "trail.jsonl"), REDACTOR.clean, notices.append, run_id="daily-1")
+    audit.tell("before_step", step="a", target="https://x/hunter2")
+    audit.tell("after_step", step="a", rows=3)
+    first, second = map(json.loads, (tmp_path / "a" / "trail.jsonl").read_text().splitlines())
+    assert (first["event"], first["target"], first["run_id"]) == ("before_step", "https://x/***", "daily-1")
+    assert (second["event"], second["rows"], second["host"]) == ("after_step", 3, socket.gethostname())
+    (tmp_path / "file").write_text("")
+    broken = Audit(str(tmp_path / "file" / "trail.jsonl"), REDACTOR.clean, notices.append)
+    broken.tell("before_step")
+    broken.tell("after_step")
+    assert len(notices) == 1
+    assert "cannot be written" in notices[0]
+    Audit(None, REDACTOR.clean, notices.append).tell("before_step")
+
+
+def test_those_who_want_to_know_of_an_end_are_told_of_it_and_of_no_secret(
+    fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A webhook gets JSON; one that fails, and one that raises, are notices; of another end nobody is told."""
+    fault_server.route("POST /hook/hunter2", [{"status": 200}])
+    fault_server.route("POST /bad/hunter2", [{"status": 400}])
+    monkeypatch.setenv("HOOK_URL", fault_server.url_for("/hook/hunter2"))
+    steps_of_tests.SEEN.clear()
+    pipeline = Pipeline.model_validate(
+        {
+            "name": "daily",
+            "notify": [
+                {"webhook": "env:HOOK_URL"},
+                {"webhook": fault_server.url_for("/bad/hunter2")},
+                {"call": f"{HERE}:Told", "on": ["success"]},
+                {"call": f"{HERE}:Grumpy", "on": ["failed"]},
+            ],
+            "steps": [{"name": "a", "sql": "SELECT 1"}],
+        }
+    )
+    tellers = notifications(pipeline, PipelineSecrets({}))
+    report = Report("daily", "daily-1", "p.conf", "", [StepReport("a", "sql", "failed")], outcome="failed")
+    report.error = "a: hunter2 is wrong"
+    problems = notify(tellers, report, REDACTOR)
+    (posted,) = fault_server.ledger("POST /hook/hunter2")
+    assert posted.json["subject"] == "daily: failed"
+    assert posted.json["message"]["error"] == "a: *** is wrong"
+    assert posted.json["message"]["steps"] == {"a": "failed"}
+    assert steps_of_tests.SEEN == []
+    assert len(problems) == 2
+    assert problems[0].startswith(f"the webhook at {fault_server.url} was not notified")
+    assert problems[1] == f"{HERE}:Grumpy did not notify: ValueError: not today, ***"
+
+
+def test_a_hook_is_given_what_it_names() -> None:
+    facts = {"event": "after_step", "step": "a", "context": 1, "result": 2}
+    assert called(lambda step, result: (step, result), facts) == ("a", 2)
+    assert called(lambda **all_of_it: all_of_it, facts) == facts
+    with pytest.raises(TypeError):
+        called(lambda step, missing: None, facts)
+
+
+def test_a_hook_hears_of_the_events_it_asked_for_and_its_errors_are_told() -> None:
+    notices: list[str] = []
+    steps_of_tests.SEEN.clear()
+    given = (
+        config.Hook.model_validate({"call": f"{HERE}:failing_hook", "on": "on_failure"}),
+        config.Hook.model_validate({"call": f"{HERE}:Watching", "on": ["before_step"]}),
+    )
+    hooks = Hooks(given, PipelineSecrets({}), notices.append)
+    hooks.tell("before_step", step="a")
+    hooks.tell("on_failure", step="a", error=ValueError("x"))
+    assert steps_of_tests.SEEN == [("before_step", "a")]
+    assert [notice.partition(" (")[0] for notice in notices] == [
+        f"the hook {HERE}:failing_hook failed in on_failure: ValueError: no luck in on_failure"
+    ]
+
+
+def test_a_class_gets_its_configuration_as_it_wants_it() -> None:
+    limit = load_call(f"{HERE}:Limit", {"rows": 3, "password": "x"}, "steps.a")
+    assert limit.made.config == steps_of_tests.LimitConfig(3, "x")
+    assert load_call(f"{HERE}:Bare", {"any": [1]}, "steps.a").made.config == {"any": [1]}
