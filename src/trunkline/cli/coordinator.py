@@ -65,13 +65,14 @@ def _auth(pairs: list[str]) -> dict[str, str]:
 def _kept_key(file: Path | None) -> Secret:
     """The key of the coordinator that wrote the file before, so that its workers go on with this one; or a new one."""
     if file is not None and file.exists():
+        try:
+            key = Secret(json.loads(file.read_text(encoding="utf-8"))[_KEY])
+        except (ValueError, KeyError, TypeError):
+            raise OptionError(f"--options-file {file} is there and holds no {_KEY}: name another") from None
         told = file.stat()
         if told.st_uid != os.getuid() or stat.S_IMODE(told.st_mode) & 0o077:
             raise OptionError(f"--options-file {file} is not yours alone, so its key is no secret: name another")
-        try:
-            return Secret(json.loads(file.read_text(encoding="utf-8"))[_KEY])
-        except (ValueError, KeyError, TypeError):
-            raise OptionError(f"--options-file {file} is there and holds no {_KEY}: name another") from None
+        return key
     return Secret(secrets.token_hex(32))
 
 
