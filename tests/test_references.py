@@ -242,18 +242,22 @@ def check_wire(text: str, where: str, sent: list[tuple[str, str, str]], server: 
         assert body.strip() in [one[2] for one in matching]
 
 
+def anchors(page: Path) -> set[str]:
+    """What a link may name in a page: its headings, as they are turned into addresses."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link names a file that is there, and from the site's pages only other pages."""
     text = page.read_text(encoding="utf-8")
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
-    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
-    anchors = {"#" + re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-") for heading in headings}
-    assert [link for link in links if link.startswith("#") and link not in anchors] == []
-    links = [link for link in links if not link.startswith("#")]
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    links = [link.partition("#") for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    assert [file for file, _, _ in links if not (page.parent / file).exists()] == []
+    within = [(page.parent / file if file else page, at) for file, mark, at in links if mark]
+    assert [(file, at) for file, at in within if at not in anchors(file)] == []
     if page.parent.name == "references":
-        assert [link for link in links if "/" in link] == []
+        assert [file for file, _, _ in links if "/" in file] == []
 
 
 def test_generated_parts_are_up_to_date() -> None:

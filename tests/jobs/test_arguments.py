@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyhocon import ConfigFactory
 
 from trunkline.errors import MissingExtraError, OptionError
 from trunkline.jobs.arguments import (
@@ -176,6 +178,73 @@ def test_a_configuration_file_is_json_yaml_or_hocon(tmp_path: Path, name: str, t
     for uri in (str(tmp_path / name), (tmp_path / name).as_uri()):
         held = read_config(uri)
         assert (held["module_name"], held["etl"]) == ("m", {"limit": 5, "days": ["a"]})
+
+
+@pytest.mark.parametrize(
+    ("text", "held"),
+    [
+        ("path = s3://bucket/in, full = True, none = NULL", {"path": "s3://bucket/in", "full": True, "none": None}),
+        ('sql = "SELECT ${day}", other = "$${day}"', {"sql": "SELECT ${day}", "other": "$${day}"}),
+        ("options { page.size = 5 }, conf.a.b = 1", {"options": {"page": {"size": 5}}, "conf": {"a": {"b": 1}}}),
+        ("secrets { api = x }, token = ${secrets.api}", {"secrets": {"api": "x"}, "token": "x"}),
+        ("who = ${WHO}, home = none, home = ${?NO_SUCH_VARIABLE}", {"who": "ann", "home": "none"}),
+        ("low = 1e-3, high = 0.50, n = 5, big = 12345678901234567890",
+         {"low": 0.001, "high": 0.5, "n": 5, "big": 12345678901234567890}),
+    ],
+)  # fmt: skip
+def test_a_hocon_file_is_read_as_pyhocon_reads_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, held: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("WHO", "ann")
+    (tmp_path / "job.conf").write_text(text)
+    found = read_config(str(tmp_path / "job.conf"))
+    assert found == held == json.loads(json.dumps(ConfigFactory.parse_string(text).as_plain_ordered_dict()))
+    assert [type(value) for value in found.values()] == [type(value) for value in held.values()]
+
+
+def test_what_pyhocon_changes_or_loses_is_kept(tmp_path: Path) -> None:
+    """A duration, which no command line could hand on; leading zeros; a list that is added to; a character."""
+    (tmp_path / "job.conf").write_text('wait = 5s, account = 007, days = [a], days += b, c = "\\u00e4", d = true x')
+    assert read_config(str(tmp_path / "job.conf")) == {
+        "wait": "5s", "account": "007", "days": ["a", "b"], "c": "ä", "d": "true x",
+    }  # fmt: skip
+
+
+def test_a_hocon_file_includes_what_is_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the job is started."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "common.conf").write_text("limit = 5, day = monday")
+    (tmp_path / "in" / "job.conf").write_text('include "common.conf"\nday = friday')
+    monkeypatch.chdir(tmp_path)
+    for uri in ("in/job.conf", (tmp_path / "in" / "job.conf").as_uri()):
+        assert read_config(uri) == {"limit": 5, "day": "friday"}
+
+
+def test_everything_wrong_with_a_hocon_file_is_told_with_its_line_and_without_values(tmp_path: Path) -> None:
+    path = tmp_path / "job.conf"
+    told = {
+        'token = "hunter2\n': [":1: a quote is never closed"],
+        'include "none.conf"': [f":1: include: {tmp_path}/none.conf cannot be read: No such file or directory"],
+        "token = hunter2\ntoken.x = hunter2\na = ${no.day}": [
+            ":1: token is given as a value and as a group of keys",
+            ":3: ${no.day} has no value: set no.day, or write ${?no.day} where it may be missing",
+        ],
+        "[hunter2]": [":1: the file holds a list, and should hold keys: name = ..."],
+    }
+    for text, problems in told.items():
+        path.write_text(text)
+        with pytest.raises(OptionError, match=f"^config={path} cannot be read\n") as caught:
+            read_config(str(path))
+        assert list(caught.value.problems) == [f"{path}{problem}" for problem in problems]
+        assert "hunter2" not in str(caught.value)
+
+
+def test_a_hocon_file_needs_no_library(tmp_path: Path) -> None:
+    (tmp_path / "job.conf").write_text("a = 1")
+    code = "import sys; sys.modules['pyhocon'] = sys.modules['yaml'] = sys.modules['pydantic'] = None\n"
+    code += f"from trunkline.jobs.arguments import read_config; print(read_config({str(tmp_path / 'job.conf')!r}))"
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (finished.stdout, finished.stderr) == ("{'a': 1}\n", "")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Three dialects, one meaning: YAML and JSON, overrides, the wrapper, places, and what never gets into a message."""
+"""Three languages, one meaning: YAML and JSON, overrides, the wrapper, places, and what never gets into a message."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ JSON = """
 """
 
 
-def test_the_three_dialects_say_the_same(files: Files) -> None:
+def test_the_three_languages_say_the_same(files: Files) -> None:
     hocon, yaml, json = files.read(HOCON), files.read(YAML, "p.yaml"), files.read(JSON, "p.json")
     assert hocon == yaml == json
     assert hocon.spark.conf == {"spark.sql.x": "1e3", "spark.sql.x.y": "true"}
@@ -70,7 +70,7 @@ def test_the_three_dialects_say_the_same(files: Files) -> None:
     assert hocon.steps[2].write.path == "/data/users"
 
 
-def test_the_environment_reaches_each_dialect(files: Files) -> None:
+def test_the_environment_reaches_each_language(files: Files) -> None:
     environment = {"SPARK_MASTER": "local[2]", "ROOT": "/mine"}
     hocon, yaml = files.read(HOCON, environment=environment), files.read(YAML, "p.yml", environment=environment)
     assert (hocon.spark.master, yaml.spark.master, hocon.vars, yaml.vars) == (

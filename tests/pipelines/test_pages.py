@@ -49,7 +49,7 @@ def test_every_file_on_a_page_is_read_as_the_page_says(
     assert read > 0
 
 
-def test_both_dialects_on_the_page_are_one_pipeline(files: Files) -> None:
+def test_both_languages_on_the_page_are_one_pipeline(files: Files) -> None:
     hocon, yaml = (block for block in blocks("pipelines.md")[:2])
     assert files.read(hocon.text) == files.read(yaml.text, "p.yaml")
 

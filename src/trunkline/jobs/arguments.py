@@ -8,9 +8,14 @@ Reading takes `--name=value`, `--name value` and `--flag` (true). A value that b
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
+from trunkline.config.hocon import read_hocon
+from trunkline.config.resolving import Problems, resolved
+from trunkline.config.scalars import bare
+from trunkline.config.tree import Dialect, SyntaxProblem
 from trunkline.errors import MissingExtraError, OptionError
 from trunkline.jobs.files import read_text, shown
 from trunkline.jobs.run import RunRequest
@@ -18,6 +23,8 @@ from trunkline.kinds import json_object
 
 # For Trunkline, not for the job; `run_id` and `run_key` reach a job that asks for them.
 RESERVED = ("module_name", "config", "run_key", "run_id", "result_path")
+# The language as it is commonly read: `s3://bucket` needs no quotes, and `False` is not a text.
+_DIALECT = Dialect(lenient=True)
 
 
 class Fact(str):
@@ -113,29 +120,22 @@ def read_config(uri: str) -> dict[str, Any]:
             other is JSON.
 
     Raises:
-        OptionError: It cannot be read, or holds no object.
-        MissingExtraError: The library for it is not installed.
+        OptionError: It cannot be read, or holds no object; of HOCON every problem with its file and line, and no value.
+        MissingExtraError: YAML needs pyyaml, a URI needs pyarrow.
     """
-    text = read_text(uri)
     ending = uri.partition("?")[0].rpartition(".")[2].lower()
+    if ending in {"conf", "hocon"}:
+        return _hocon(uri)
+    text = read_text(uri)
     try:
         if ending in {"yaml", "yml"}:
             import yaml
 
-            held = yaml.safe_load(text)
-        elif ending in {"conf", "hocon"}:
-            from pyhocon import ConfigFactory
-
-            held = ConfigFactory.parse_string(text).as_plain_ordered_dict()
-        else:
-            held = text
-        return json_object(held)
-    except ImportError as error:
-        package = "pyyaml" if error.name == "yaml" else "pyhocon"
-        raise MissingExtraError(
-            f"config={shown(uri)} needs {package}: pip install {package}, or write it in JSON"
-        ) from None
-    except Exception as error:  # noqa: BLE001 - each library has errors of its own, which may quote the file
+            return json_object(yaml.safe_load(text))
+        return json_object(text)
+    except ImportError:
+        raise MissingExtraError(f"config={shown(uri)} needs pyyaml: pip install pyyaml, or write it in JSON") from None
+    except Exception as error:  # noqa: BLE001 - a library has errors of its own, which may quote the file
         reason = str(error) if type(error) is ValueError else type(error).__name__
         raise OptionError(f"config={shown(uri)} cannot be read: {reason}") from None
 
@@ -172,6 +172,19 @@ def unfolded(arguments: Mapping[str, Any], module: str, parameters: Collection[s
         return dict(arguments)
     name = own if own in objects else objects[0]
     return {**arguments[name], **arguments, name: JobObject(arguments[name])}
+
+
+def _hocon(uri: str) -> dict[str, Any]:
+    problems = Problems()
+    try:
+        found = resolved(read_hocon(uri, read_text, shown, _DIALECT), os.environ, problems, _DIALECT)
+    except SyntaxProblem as problem:
+        problems.append((problem.place, str(problem)))
+    if problems:
+        told = list(dict.fromkeys(f"{place or shown(uri)}: {sentence}" for place, sentence in problems))
+        raise OptionError(f"config={shown(uri)} cannot be read", told)
+    held: dict[str, Any] = bare(found.data)
+    return held
 
 
 def _json_or_text(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from trunkline.config.tree import Path, near
 from trunkline.credentials import is_reference, unresolved
 from trunkline.errors import OptionError
 from trunkline.pipelines.config import Pipeline
@@ -17,7 +18,6 @@ from trunkline.pipelines.problems import named, problems_of
 from trunkline.pipelines.running_checks import running_problems
 from trunkline.pipelines.secrets import ENCRYPTED, ENCRYPTION_KEY, NAMED, is_secret
 from trunkline.pipelines.step_checks import Problem, option_problems, said_given, step_problems
-from trunkline.pipelines.tree import Path, near
 
 # Below these keys a runner looks secrets up.
 _LOOKED_UP = {"options", "config", "conf"}

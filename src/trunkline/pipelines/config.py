@@ -14,13 +14,23 @@ from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from trunkline.errors import MissingExtraError
-from trunkline.kinds import DOOR, DURATION, duration, text_of
-from trunkline.pipelines.tree import Number, as_text
 
 try:
-    from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+    from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 except ImportError:
     raise MissingExtraError('pipelines need pydantic: pip install "trunkline[pipelines]"') from None
+
+from trunkline.pipelines.fields import (
+    Conf,
+    Function,
+    Names,
+    Options,
+    Plain,
+    Seconds,
+    Text,
+    one_or_many,
+    written,
+)
 
 Event = Literal["before_pipeline", "after_pipeline", "before_step", "after_step", "on_failure", "on_retry"]
 Outcome = Literal["success", "failed", "degraded", "pending_approval"]
@@ -31,73 +41,6 @@ RuleName = Literal[
 KINDS = ("read", "sql", "call", "request", "expect", "write")
 
 _NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
-
-
-def _text(given: Any) -> Any:
-    return as_text(given) if isinstance(given, (bool, int, float)) else given
-
-
-def _one_or_many(given: Any) -> Any:
-    return [_text(item) for item in given] if isinstance(given, (list, tuple)) else [_text(given)]
-
-
-def _seconds(given: Any) -> float:
-    if isinstance(given, (list, dict)):
-        raise ValueError("is no duration: write 250ms, 30s, 5m, 1h or 2d")
-    return duration(as_text(given))
-
-
-def _function(given: Any) -> Any:
-    return DOOR.parse(given) if isinstance(given, str) else given
-
-
-def _written(given: Any) -> Any:
-    """Options as they were written: scalars as text, null left out."""
-    if isinstance(given, Mapping):
-        return {key: _written(value) for key, value in given.items() if value is not None}
-    if isinstance(given, (list, tuple)):
-        return [_written(item) for item in given]
-    return text_of(given.text if isinstance(given, Number) else given)
-
-
-def _flat(given: Any, prefix: str = "") -> Any:
-    """Spark's settings by their whole name, as they were written."""
-    if not isinstance(given, Mapping):
-        return given
-    found: dict[str, Any] = {}
-    for key, value in given.items():
-        if value is None:
-            continue
-        if isinstance(value, (list, tuple)):
-            raise ValueError(f"{prefix}{key} is a list: Spark takes text")
-        held = _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": _written(value)}
-        twice = found.keys() & held.keys()
-        if twice:
-            raise ValueError(f"{', '.join(sorted(twice))} is given twice")
-        found |= held
-    return found
-
-
-def _bare(given: Any) -> Any:
-    """Values for Python: numbers without how they were written."""
-    if isinstance(given, Mapping):
-        return {key: _bare(value) for key, value in given.items()}
-    if isinstance(given, (list, tuple)):
-        return [_bare(item) for item in given]
-    return float(given) if isinstance(given, Number) else given
-
-
-Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
-Names = Annotated[
-    tuple[Text, ...],
-    BeforeValidator(_one_or_many),
-    WithJsonSchema({"type": ["string", "array"], "items": {"type": "string"}}),
-]
-Seconds = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(DURATION.schema)]
-Function = Annotated[str, BeforeValidator(_function), WithJsonSchema(DOOR.schema)]
-Options = Annotated[dict[str, Any], BeforeValidator(_written)]
-Conf = Annotated[dict[str, str], BeforeValidator(_flat)]
-Plain = Annotated[dict[str, Any], BeforeValidator(_bare)]
 
 
 class Section(BaseModel):
@@ -298,7 +241,7 @@ class Hook(Section):
 
     call: Function
     """`package.module:name`."""
-    on: Annotated[tuple[Event, ...], BeforeValidator(_one_or_many)] = ()
+    on: Annotated[tuple[Event, ...], BeforeValidator(one_or_many)] = ()
     """Of which events. Default: those it has a method for."""
     config: Plain = {}
     """Its configuration."""
@@ -309,7 +252,7 @@ class Notify(Section):
 
     known_as = {"url": "webhook", "slack": "webhook", "topic": "sns", "logger": "log", "events": "on"}
 
-    on: Annotated[tuple[Outcome, ...], BeforeValidator(_one_or_many)] = ("failed", "degraded", "pending_approval")
+    on: Annotated[tuple[Outcome, ...], BeforeValidator(one_or_many)] = ("failed", "degraded", "pending_approval")
     """Of which ends."""
     webhook: Text | None = None
     """A URL that is sent JSON, or a reference to it: `env:HOOK_URL`."""
@@ -348,7 +291,7 @@ class Metrics(Section):
     """Prometheus."""
     opentelemetry: OpenTelemetry | None = None
     """OpenTelemetry."""
-    labels: Annotated[dict[str, str], BeforeValidator(_written)] = {}
+    labels: Annotated[dict[str, str], BeforeValidator(written)] = {}
     """Added to every number."""
 
 

@@ -8,40 +8,24 @@ loaded.at(("steps", 0, "retry"))    # users.conf:12
 from __future__ import annotations
 
 import os
-import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
+from trunkline.config.hocon import parse_json, parse_value, read_hocon
+from trunkline.config.resolving import Problems, resolved
+from trunkline.config.tree import Array, Dialect, Node, Object, Path, Place, SyntaxProblem, Value, split_keys
+from trunkline.config.yaml import parse_yaml
 from trunkline.credentials import Redactor
-from trunkline.errors import MissingExtraError, OptionError
+from trunkline.errors import OptionError
 from trunkline.jobs.files import read_text, shown
-from trunkline.pipelines.hocon import SyntaxProblem, parse_hocon, parse_json, parse_value
-from trunkline.pipelines.resolving import MOST_VALUES, Problems, resolved
-from trunkline.pipelines.tree import (
-    Array,
-    Node,
-    Object,
-    Path,
-    Place,
-    Value,
-    scalar,
-    split_keys,
-    text_node,
-)
-
-if TYPE_CHECKING:
-    from yaml import MappingNode, ScalarNode
-    from yaml import Node as YamlNode
 
 WRAPPER = "pipeline"
+# Options and Spark's settings have names with dots, of which one may be the beginning of another. `${...}` counts in
+# quotes because YAML and JSON have no other place for it, and so that SQL can use it.
+DIALECT = Dialect(flat=("conf", "options"), quoted_references=True, secrets="secrets")
 # A value from the environment that is shorter is no credential, and cutting it out would spoil other words.
 _SHORTEST_SECRET = 4
-_DEEPEST_NESTING = 60
-# What YAML 1.1 makes of a value without quotes, and what it may be said to be.
-_TAGS = ("map", "seq", "str", "int", "float", "bool", "null", "timestamp", "merge", "value")
-# Includes of includes of ...: deeper than this they go in a circle.
-_DEEPEST = 20
 
 
 @dataclass(frozen=True)
@@ -98,7 +82,7 @@ def load(
     except SyntaxProblem as problem:
         raise OptionError(f"{problem.place}: {problem}", problems=[f"{problem.place}: {problem}"]) from None
     problems = Problems()
-    found = resolved(root, os.environ if environment is None else environment, problems, prefix)
+    found = resolved(root, os.environ if environment is None else environment, problems, DIALECT, prefix)
     data, places = found.data, found.places
     if prefix:
         data, places = _unwrapped(data, places, problems)
@@ -119,111 +103,12 @@ def refusal(file: str, problems: Sequence[str]) -> OptionError:
 def _parse(uri: str, file: str) -> Object:
     ending = uri.partition("?")[0].rpartition(".")[2].lower()
     if ending in {"conf", "hocon"}:
-        return _hocon(uri, [], ())
+        return read_hocon(uri, read_text, shown, DIALECT)
     if ending in {"yaml", "yml"}:
-        return _yaml(read_text(uri), file)
+        return parse_yaml(read_text(uri), file, DIALECT)
     if ending == "json":
-        return parse_json(read_text(uri), file)
+        return parse_json(read_text(uri), file, DIALECT)
     raise OptionError(f"{file}: what is it? A pipeline file ends in .conf (HOCON), .yaml, .yml or .json")
-
-
-def _hocon(uri: str, within: Sequence[str], base: tuple[str, ...]) -> Object:
-    if uri in within or len(within) > _DEEPEST:
-        raise OptionError(f"{shown(uri)} includes itself, by way of {shown(within[-1])}")
-
-    def include(name: str, place: Place, path: tuple[str, ...]) -> Object:
-        other = name if name.startswith("/") else posixpath.join(posixpath.dirname(uri), name)
-        if not name.endswith((".conf", ".hocon", ".json")):
-            raise SyntaxProblem(place, "what is included ends in .conf, .hocon or .json")
-        try:
-            return _hocon(other, [*within, uri], path)
-        except OptionError as error:
-            raise SyntaxProblem(place, f"include: {error}") from None
-
-    return parse_hocon(read_text(uri), shown(uri), include, base)
-
-
-def _yaml(text: str, file: str) -> Object:
-    try:
-        import yaml
-    except ImportError:
-        raise MissingExtraError(f'{file} is YAML: pip install "trunkline[pipelines]"') from None
-    try:
-        node = yaml.compose(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise SyntaxProblem(Place(file, line), f"not YAML: {error.problem or error.context}") from None
-    except RecursionError:
-        raise SyntaxProblem(Place(file, 1), "nested too deeply") from None
-    except yaml.YAMLError:
-        raise SyntaxProblem(Place(file, 1), "not YAML: it holds a character that YAML does not allow") from None
-    if not isinstance(node, yaml.MappingNode):
-        raise SyntaxProblem(Place(file, 1), "not a mapping: name: ..., steps: [...]")
-    found = _YamlReader(file).node(node)
-    assert isinstance(found, Object)  # noqa: S101 - what a mapping becomes
-    return found
-
-
-class _YamlReader:
-    """YAML's nodes as a tree, by YAML 1.2: `on` and `no` are text, and so are dates and 12:30."""
-
-    def __init__(self, file: str) -> None:
-        self._file = file
-        self._open: set[int] = set()
-        self._values = 0
-
-    def node(self, node: YamlNode) -> Node:
-        # An alias is made anew each time: an override of one is not meant for the others.
-        place = Place(self._file, node.start_mark.line + 1)
-        self._values += 1
-        if len(self._open) > _DEEPEST_NESTING:
-            raise SyntaxProblem(place, "nested too deeply")
-        if self._values > MOST_VALUES:
-            raise SyntaxProblem(place, "the file comes to too much: aliases of aliases")
-        if id(node) in self._open:
-            raise SyntaxProblem(place, "an alias refers to what is around it")
-        if node.tag.rpartition(":")[2] not in _TAGS or not node.tag.startswith("tag:yaml.org,2002:"):
-            raise SyntaxProblem(place, "a tag of its own (!...) means nothing here")
-        self._open.add(id(node))
-        # Its own name for what a node is; yaml's types do not know it.
-        kind = getattr(node, "id", "scalar")
-        if kind == "mapping":
-            found: Node = self._mapping(cast("MappingNode", node), place)
-        elif kind == "sequence":
-            found = Array([self.node(item) for item in node.value], place)
-        else:
-            found = self._scalar(cast("ScalarNode", node), place)
-        self._open.discard(id(node))
-        return found
-
-    def _mapping(self, node: MappingNode, place: Place) -> Object:
-        found = Object(place)
-        merged: list[Node] = []
-        for key, value in node.value:
-            at = Place(self._file, key.start_mark.line + 1)
-            if getattr(key, "id", "") != "scalar":
-                raise SyntaxProblem(at, "a key is text, not a list or a mapping")
-            inner = self.node(value)
-            if key.value == "<<" and not key.style:
-                merged += inner.items if isinstance(inner, Array) else [inner]
-                continue
-            if key.value in found.fields:
-                raise SyntaxProblem(at, f"{key.value} is given twice")
-            inner.place = at
-            found.fields[key.value] = [inner]
-        for other in merged:
-            if not isinstance(other, Object):
-                raise SyntaxProblem(place, "<< takes a mapping")
-            for name, nodes in other.fields.items():
-                found.fields.setdefault(name, nodes)
-        return found
-
-    def _scalar(self, node: ScalarNode, place: Place) -> Node:
-        if not node.style and node.value in {"", "~"}:
-            return Value(None, place)
-        if not node.style and "${" not in node.value:
-            return Value(scalar(node.value), place)
-        return text_node(node.value, place)
 
 
 def _wrapper(root: Object) -> tuple[str, ...]:
@@ -245,8 +130,8 @@ def _pairs(overrides: Mapping[str, Any] | Sequence[str]) -> list[tuple[str, Any]
 def _override(root: Object, prefix: tuple[str, ...], name: str, value: Any) -> None:
     """Assign once more, after all that the files say."""
     place = Place(f"--override {name}", 0)
-    node = parse_value(value, place.file) if isinstance(value, str) else _plain(value, place)
-    keys = split_keys(name.split("."))
+    node = parse_value(value, place.file, DIALECT) if isinstance(value, str) else _plain(value, place)
+    keys = split_keys(name.split("."), DIALECT.flat)
     if not all(keys):
         raise SyntaxProblem(place, "a key has an empty part")
     if prefix and keys[0] != WRAPPER and keys[0] not in root.fields:

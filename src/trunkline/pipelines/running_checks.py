@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from trunkline.config.tree import Path
 from trunkline.pipelines.config import Pipeline, Step, Write
 from trunkline.pipelines.step_checks import QUARANTINE, RULES, Problem
-from trunkline.pipelines.tree import Path
 
 # Streaming sinks that Spark lets go without a checkpoint.
 _WITHOUT_CHECKPOINT = ("console", "memory", "noop")

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from trunkline.config.tree import Path, near
 from trunkline.credentials import Secret
 from trunkline.errors import OptionError
 from trunkline.kinds import duration
 from trunkline.pipelines.config import KINDS, Pipeline, Read, Request, Rule, Step, Write
 from trunkline.pipelines.planning import FALLBACK
 from trunkline.pipelines.secrets import ENCRYPTED, referred
-from trunkline.pipelines.tree import Path, near
 
 OWN_FORMATS = ("rest", "jobs")
 

@@ -12,24 +12,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyhocon import ConfigFactory
 
-from trunkline.errors import OptionError
-from trunkline.pipelines.hocon import SyntaxProblem, parse_hocon, parse_json
-from trunkline.pipelines.loading import load
-from trunkline.pipelines.resolving import Problems, resolved
+from trunkline.config.hocon import parse_hocon, parse_json, read_hocon
+from trunkline.config.resolving import Problems, Resolved, resolved
+from trunkline.config.tree import Dialect, SyntaxProblem
+from trunkline.jobs.files import read_text, shown
+
+PLAIN = Dialect()
 
 
-def read(text: str, **environment: str) -> Any:
+def told_of(text: str, environment: dict[str, str], dialect: Dialect) -> tuple[Any, Problems]:
     problems = Problems()
-    found = resolved(parse_hocon(text, "p.conf", lambda *_: pytest.fail("nothing to include")), environment, problems)
+    root = parse_hocon(text, "p.conf", lambda *_: pytest.fail("nothing to include"), dialect)
+    return resolved(root, environment, problems, dialect).data, problems
+
+
+def read(text: str, dialect: Dialect = PLAIN, **environment: str) -> Any:
+    data, problems = told_of(text, environment, dialect)
     assert problems == []
-    return found.data
+    return data
 
 
-def refused(text: str, **environment: str) -> list[str]:
+def refused(text: str, dialect: Dialect = PLAIN, **environment: str) -> list[str]:
     """Where and what."""
-    problems = Problems()
     try:
-        resolved(parse_hocon(text, "p.conf", lambda *_: pytest.fail("nothing to include")), environment, problems)
+        _, problems = told_of(text, environment, dialect)
     except SyntaxProblem as problem:
         return [f"{problem.place}: {problem}"]
     return [f"{place}: {sentence}" for place, sentence in problems]
@@ -97,13 +103,13 @@ def test_json_is_read_as_json(document: dict[str, Any], indent: int | None) -> N
     """As HOCON, of which JSON is a part, and as JSON."""
     text = json.dumps(document, indent=indent)
     assert read(text) == document
-    assert resolved(parse_json(text, "p.json"), {}, Problems()).data == document
+    assert resolved(parse_json(text, "p.json", PLAIN), {}, Problems(), PLAIN).data == document
 
 
 @given(st.text(st.sampled_from('{}[]=:,"\n #/$\\a1.+ '), max_size=30))
 def test_any_text_is_read_or_refused_with_its_line(text: str) -> None:
     try:
-        parse_hocon(text, "p.conf", lambda *_: pytest.fail("nothing to include"))
+        parse_hocon(text, "p.conf", lambda *_: pytest.fail("nothing to include"), PLAIN)
     except SyntaxProblem as problem:
         lines = problem.place.line
     else:
@@ -133,14 +139,15 @@ def test_numbers_remember_how_they_were_written() -> None:
     assert read('a = 1e3, b = "x "${a}, c = ${a} s') == {"a": 1000.0, "b": "x 1e3", "c": "1e3 s"}
 
 
-def test_below_conf_and_options_a_dotted_key_is_one_key() -> None:
+def test_below_a_flat_key_a_dotted_key_is_one_key() -> None:
     """Spark has settings that are the beginning of others: HOCON would keep one of the two."""
     text = """
     spark { conf { spark.speculation = true, spark.speculation.interval = 100ms, "spark.sql.x" = 1 } }
     spark.conf.spark.sql.y = 2
     read.options.page.size = 5
     """
-    assert read(text) == {
+    flat = Dialect(flat=("conf", "options"))
+    assert read(text, flat) == {
         "spark": {
             "conf": {
                 "spark.speculation": True, "spark.speculation.interval": "100ms", "spark.sql.x": 1, "spark.sql.y": 2,
@@ -148,7 +155,8 @@ def test_below_conf_and_options_a_dotted_key_is_one_key() -> None:
         },
         "read": {"options": {"page.size": 5}},
     }  # fmt: skip
-    assert read("conf { a.b = 1 }, x = ${conf.a.b}")["x"] == 1
+    assert read("conf { a.b = 1 }, x = ${conf.a.b}", flat)["x"] == 1
+    assert read("options.page.size = 5") == {"options": {"page": {"size": 5}}}
 
 
 def test_a_key_that_is_a_value_and_a_group_is_refused() -> None:
@@ -159,14 +167,48 @@ def test_a_key_that_is_a_value_and_a_group_is_refused() -> None:
     assert refused("retry.max_attempts = 5\nretry = 3") == [told.replace(":1:", ":2:")]
 
 
-def test_a_reference_counts_in_quotes_too_unless_it_is_doubled() -> None:
+def test_a_reference_counts_in_quotes_only_where_the_dialect_has_it_so() -> None:
+    """There `$${` is a plain `${`; elsewhere both are as they stand."""
     text = (
         'vars.day = 2026-01-01\nsql = """SELECT * FROM t WHERE day = \'${vars.day}\'"""\na = "${vars.day}"\nb = "$${x}"'
     )
-    found = read(text)
+    found = read(text, Dialect(quoted_references=True))
     assert (found["sql"], found["a"], found["b"]) == (
         "SELECT * FROM t WHERE day = '2026-01-01'", "2026-01-01", "${x}",
     )  # fmt: skip
+    found = read(text)
+    assert (found["sql"], found["a"], found["b"]) == (
+        "SELECT * FROM t WHERE day = '${vars.day}'", "${vars.day}", "$${x}",
+    )  # fmt: skip
+
+
+def test_a_secret_is_named_where_it_is_used_if_the_dialect_has_a_group_of_them() -> None:
+    text = "secrets { api = env:TOKEN }\ntoken = ${secrets.api}"
+    named = Dialect(secrets="secrets")
+    assert read(text) == {"secrets": {"api": "env:TOKEN"}, "token": "env:TOKEN"}
+    assert read(text, named) == {"secrets": {"api": "env:TOKEN"}, "token": "secret:api"}
+    assert read("secrets.api.v1 = x, token = ${secrets.api.v1}", named)["token"] == "x"
+    assert read(f"{text}-x")["token"] == "env:TOKEN-x"
+    assert refused(f"{text}-x", named) == ["p.conf:2: a secret is a value of its own: it cannot be joined with text"]
+
+
+def test_a_lenient_dialect_reads_uris_and_words_as_they_are_meant() -> None:
+    """As pyhocon does. What would be a comment in the middle of a word is refused by both."""
+    text = "a = s3://bucket/x\nb = [True, FALSE, Null, true, None]\nc = file:///x // and a comment\nd = a://b://c\n"
+    text += "e = [.5, -.25, -0]"
+    lenient = Dialect(lenient=True)
+    assert read(text, lenient) == ConfigFactory.parse_string(text).as_plain_ordered_dict()
+    assert read(text, lenient) == {
+        "a": "s3://bucket/x", "b": [True, False, None, True, "None"], "c": "file:///x", "d": "a://b://c",
+        "e": [0.5, -0.25, 0],
+    }  # fmt: skip
+    assert read('r = s3, a = ${r}"://b", b = ${r}://b, c = "True"', lenient) == {
+        "r": "s3", "a": "s3://b", "b": "s3://b", "c": "True",
+    }  # fmt: skip
+    assert read("b = [True, FALSE, Null, .5, -0]") == {"b": ["True", "FALSE", "Null", ".5", "-0"]}
+    for dialect in (PLAIN, lenient):
+        assert refused("a = 5//seconds", dialect) == ["p.conf:1: // must stand in quotes"]
+        assert refused("a = /data//x", dialect) == ["p.conf:1: // must stand in quotes"]
 
 
 def test_the_environment_counts_where_the_file_has_no_such_value() -> None:
@@ -204,7 +246,7 @@ def test_the_environment_counts_where_the_file_has_no_such_value() -> None:
         ("a", "p.conf:1: = is missing after a key"),
         ("= 1", "p.conf:1: a key is missing here"),
         ("a..b = 1", "p.conf:1: a key has an empty part: a.b, or in quotes"),
-        ("[1]", "p.conf:1: the file holds a list: a pipeline is an object, name = ..., steps = [...]"),
+        ("[1]", "p.conf:1: the file holds a list, and should hold keys: name = ..."),
         ("a.b += 1", "p.conf:1: += takes one key, not a path: write group { key += value }"),
         ('a = "x" b = 2', "p.conf:1: = must stand in quotes"),
         ("a = {} = 2", "p.conf:1: = must stand in quotes"),
@@ -229,24 +271,32 @@ def test_references_to_references_cannot_fill_the_memory() -> None:
     assert any("comes to too much" in one for one in refused("\n".join(lines)))
 
 
+def read_file(path: Path) -> Resolved:
+    problems = Problems()
+    root = read_hocon(str(path), read_text, shown, PLAIN)
+    found = resolved(root, {}, problems, PLAIN)
+    assert problems == []
+    return found
+
+
 def test_includes_are_relative_to_the_file_that_includes(tmp_path: Path) -> None:
     """An included file sees its own values first, and the including one replaces them."""
     (tmp_path / "shared").mkdir()
     (tmp_path / "p.conf").write_text(
-        'include "shared/common.conf"\nvars.root = /mine\nspark { include "shared/s.conf" }'
+        'include "shared/common.conf"\nvars.root = /mine\nsizes { include "shared/s.conf" }'
     )
     (tmp_path / "shared" / "common.conf").write_text(
         'include "more.conf"\nvars { root = /shared, in = ${vars.root}/in }'
     )
     (tmp_path / "shared" / "more.conf").write_text("vars.more = 1")
-    (tmp_path / "shared" / "s.conf").write_text("size = 4, conf { spark.sql.x = ${size} }")
-    loaded = load(str(tmp_path / "p.conf"), environment={})
-    assert loaded.data == {
+    (tmp_path / "shared" / "s.conf").write_text("size = 4, more { x = ${size} }")
+    found = read_file(tmp_path / "p.conf")
+    assert found.data == {
         "vars": {"more": 1, "root": "/mine", "in": "/mine/in"},
-        "spark": {"size": 4, "conf": {"spark.sql.x": 4}},
+        "sizes": {"size": 4, "more": {"x": 4}},
     }
-    assert str(loaded.at(("vars", "more"))) == f"{tmp_path}/shared/more.conf:1"
-    assert str(loaded.at(("spark", "conf", "spark.sql.x"))) == f"{tmp_path}/shared/s.conf:1"
+    assert str(found.places["vars", "more"]) == f"{tmp_path}/shared/more.conf:1"
+    assert str(found.places["sizes", "more", "x"]) == f"{tmp_path}/shared/s.conf:1"
 
 
 @pytest.mark.parametrize(
@@ -261,9 +311,15 @@ def test_an_include_that_cannot_be_read_is_told(tmp_path: Path, name: str, told:
     """HOCON goes on without it."""
     path = tmp_path / "p.conf"
     path.write_text(f'\ninclude "{name}"')
-    with pytest.raises(OptionError) as caught:
-        load(str(path), environment={})
-    assert caught.value.problems == (f"{tmp_path}/{told.format(tmp_path)}",)
+    with pytest.raises(SyntaxProblem) as caught:
+        read_hocon(str(path), read_text, shown, PLAIN)
+    assert f"{caught.value.place}: {caught.value}" == f"{tmp_path}/{told.format(tmp_path)}"
+
+
+def test_a_circle_of_includes_ends_by_whatever_names(tmp_path: Path) -> None:
+    (tmp_path / "p.conf").write_text('include "./p.conf"')
+    with pytest.raises(SyntaxProblem, match="includes itself, by way of"):
+        read_hocon(str(tmp_path / "p.conf"), read_text, shown, PLAIN)
 
 
 def test_reading_takes_less_time_than_pyhocon_does() -> None:

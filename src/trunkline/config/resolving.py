@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from trunkline.pipelines.tree import Array, Join, Node, Object, Path, Place, Reference, Value, as_text, near, spoken
+from trunkline.config.scalars import as_text
+from trunkline.config.tree import Array, Dialect, Join, Node, Object, Path, Place, Reference, Value, near, spoken
 
 # A file of this many values is not written by people: it is made by references to references, or by YAML's aliases.
 MOST_VALUES = 100_000
@@ -35,7 +36,7 @@ class Resolved(NamedTuple):
 
 
 def resolved(
-    root: Object, environment: Mapping[str, str], problems: Problems, prefix: tuple[str, ...] = ()
+    root: Object, environment: Mapping[str, str], problems: Problems, dialect: Dialect, prefix: tuple[str, ...] = ()
 ) -> Resolved:
     """Substitute and merge.
 
@@ -43,9 +44,10 @@ def resolved(
         root: The file.
         environment: What `${NAME}` means where the file has no such value.
         problems: Gets what is wrong.
+        dialect: Says which group holds secrets.
         prefix: A wrapper in which names are also looked for.
     """
-    resolver = _Resolver(root, environment, problems, prefix)
+    resolver = _Resolver(root, environment, problems, dialect, prefix)
     data = resolver.node(root, ())
     return Resolved(data, resolver.places, resolver.taken)
 
@@ -59,13 +61,19 @@ _UNDEFINED = _Undefined()
 
 class _Resolver:
     def __init__(
-        self, root: Object, environment: Mapping[str, str], problems: Problems, prefix: tuple[str, ...]
+        self,
+        root: Object,
+        environment: Mapping[str, str],
+        problems: Problems,
+        dialect: Dialect,
+        prefix: tuple[str, ...],
     ) -> None:
         self.places: dict[Path, Place] = {}
         self.taken: set[str] = set()
         self._root = root
         self._environment = environment
         self._problems = problems
+        self._secrets = dialect.secrets
         self._prefix = prefix
         self._open: set[int] = set()
         self._values = 0
@@ -134,7 +142,7 @@ class _Resolver:
             value = self._field(assigned, path)
             if value is not _UNDEFINED:
                 # A secret is named where it is used, and looked up late.
-                return f"secret:{node.keys[1]}" if node.keys[0] == "secrets" and len(node.keys) == 2 else value
+                return f"secret:{node.keys[1]}" if self._named(node) and len(node.keys) == 2 else value
         found = self._environment.get(name)
         if found is not None:
             self.taken.add(found)
@@ -142,6 +150,9 @@ class _Resolver:
         if not node.optional:
             self._problems.append((node.place, self._without(node, name)))
         return _UNDEFINED
+
+    def _named(self, node: Reference) -> bool:
+        return node.keys[0] == self._secrets
 
     def _without(self, node: Reference, name: str) -> str:
         held: list[str] = []
@@ -184,9 +195,7 @@ class _Resolver:
                 values.append(value)
                 spaces.append(space)
             space = ""
-        if len(values) > 1 and any(
-            isinstance(part, Reference) and part.keys[:1] == ("secrets",) for part in node.parts
-        ):
+        if len(values) > 1 and any(isinstance(part, Reference) and self._named(part) for part in node.parts):
             self._problems.append((node.place, "a secret is a value of its own: it cannot be joined with text"))
         if len(values) <= 1:
             return values[0] if values else _UNDEFINED

@@ -1,6 +1,6 @@
 """What a configuration file says before it is known what it means: values with their places, substituted late.
 
-The three dialects make the same tree, so `${vars.root}`, overrides and the line in a message work alike in each.
+HOCON, YAML and JSON make the same tree, so `${vars.root}`, overrides and the line in a message work alike in each.
 
     Object
       name   [Value("load")]
@@ -14,20 +14,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
+from typing import Any, NamedTuple, TypeAlias
 
 Path: TypeAlias = "tuple[str | int, ...]"
 
-# Below these keys dots are part of a name: spark.speculation and spark.speculation.interval are two settings.
-FLAT = ("conf", "options")
-# JSON's numbers. Others, such as 007 or .5, are text.
-NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?", re.ASCII)
 # `$${` is a plain `${`.
 _REFERENCE = re.compile(r"\$?\$\{(\??)\s*([^{}$\"\s]+)\s*\}")
-_WORDS = {"true": True, "false": False, "null": None}
 
 
 class Place(NamedTuple):
@@ -40,19 +32,36 @@ class Place(NamedTuple):
         return f"{self.file}:{self.line}" if self.line else self.file
 
 
-class Number(float):
-    """A number with a point or an exponent that remembers how it was written: `1e3`, `0.10`."""
+class SyntaxProblem(ValueError):  # noqa: N818 - a problem among others, not the failure itself
+    """The file cannot be read on from here; the sentence quotes nothing of it.
 
-    text: str
+    Attributes:
+        place: Where.
+    """
 
-    def __new__(cls, text: str) -> Self:
-        """A number from its text."""
-        made = super().__new__(cls, text)
-        made.text = text
-        return made
+    def __init__(self, place: Place, sentence: str) -> None:
+        super().__init__(sentence)
+        self.place = place
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return (Number, (self.text,))
+
+@dataclass(frozen=True)
+class Dialect:
+    """What one use of these files understands otherwise than another.
+
+    Attributes:
+        flat: Keys below which dots are part of a name: below `conf`, `spark.speculation` and
+            `spark.speculation.interval` are two settings.
+        quoted_references: Whether `${...}` counts in quotes too, and `$${` is a plain `${` there.
+        secrets: The group whose values are named where they are used, and looked up late: `${secrets.api}` comes to
+            `secret:api`. Default: none.
+        lenient: Whether `True`, `NULL`, `.5` and `s3://bucket` are read without quotes as they are meant. HOCON's
+            specification makes text of the first three, and a comment of all after `s3:`.
+    """
+
+    flat: tuple[str, ...] = ()
+    quoted_references: bool = False
+    secrets: str | None = None
+    lenient: bool = False
 
 
 @dataclass(eq=False)
@@ -123,26 +132,9 @@ class Object:
 Node: TypeAlias = "Value | Reference | Join | Array | Object"
 
 
-def scalar(text: str) -> Any:
-    """What a value without quotes is: true, false, null, a number of JSON's; anything else is text, as written."""
-    if text in _WORDS:
-        return _WORDS[text]
-    match = NUMBER.fullmatch(text)
-    if match is None or text == "-0":
-        return text
-    return Number(text) if match[2] or match[3] else int(text)
-
-
-def as_text(value: Any) -> str:
-    """A scalar as it was written."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return value.text if isinstance(value, Number) else "null" if value is None else str(value)
-
-
-def text_node(text: str, place: Place, base: tuple[str, ...] = ()) -> Node:
-    """A text in quotes; `${vars.root}` in it is a reference, `$${` is not."""
-    if "${" not in text:
+def text_node(text: str, place: Place, dialect: Dialect, base: tuple[str, ...] = ()) -> Node:
+    """A text in quotes; where the dialect has it so, `${vars.root}` in it is a reference, and `$${` is not."""
+    if not dialect.quoted_references or "${" not in text:
         return Value(text, place)
     parts: list[Node | str] = []
     done = 0
@@ -152,21 +144,16 @@ def text_node(text: str, place: Place, base: tuple[str, ...] = ()) -> Node:
             parts.append(Value(ahead + match[0][1:], place))
         else:
             parts += [Value(ahead, place)] if ahead else []
-            parts.append(reference(match[2], place, optional=bool(match[1]), base=base))
+            parts.append(Reference(split_keys(match[2].split("."), dialect.flat), place, bool(match[1]), base))
         done = match.end()
     if done < len(text):
         parts.append(Value(text[done:], place))
     return parts[0] if len(parts) == 1 and isinstance(parts[0], Value) else Join(parts, place)
 
 
-def reference(name: str, place: Place, *, optional: bool = False, base: tuple[str, ...] = ()) -> Reference:
-    """What `${name}` or `${?name}` says."""
-    return Reference(split_keys(name.split(".")), place, optional, base)
-
-
-def split_keys(segments: Sequence[str]) -> tuple[str, ...]:
-    """The keys of a path, of which what stands below `conf` or `options` is one: `spark`, `conf`, `spark.sql.x`."""
-    at = next((at for at, one in enumerate(segments) if one in FLAT), len(segments))
+def split_keys(segments: Sequence[str], flat: Sequence[str]) -> tuple[str, ...]:
+    """The keys of a path, of which what stands below a flat one is one: `spark`, `conf`, `spark.sql.x`."""
+    at = next((at for at, one in enumerate(segments) if one in flat), len(segments))
     below = segments[at + 1 :]
     return (*segments[: at + 1], *([".".join(below)] if below else []))
 
