@@ -1,6 +1,6 @@
 """The command `trunkline`.
 
-    trunkline demo                            see it work, with a local API and a local Spark
+    trunkline demo                            see it work, with a local API and a local Spark; --pipeline for pipelines
     trunkline formats                         what can be read and written
     trunkline describe rest --write           the options of a format; --schema for JSON Schema
     trunkline submit my_project.etl --platform glue --wait
@@ -9,6 +9,7 @@
     trunkline run pipeline.conf               run it: --dry-run shows what it would do, --resume last goes on
     trunkline coordinator --rate-limit 200/s  one rate and one login for all tasks of a query
     trunkline new entry glue entry.py         the script that runs any job on Glue
+    trunkline new pipeline customers          a small pipeline, customers.yaml, to begin with
     trunkline log show /lake/responses        what became of each run
     trunkline log compact /lake/responses     merge the small files of runs that are over
 
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
     demo = commands.add_parser("demo", help="see it work: a local API, Spark, rows in and out")
+    demo.add_argument("--pipeline", action="store_true", help="run five pipelines instead, one for each kind of login")
     demo.set_defaults(run=_demo)
 
     formats = commands.add_parser("formats", help="list the formats and what each can do")
@@ -180,6 +182,9 @@ def _parser() -> argparse.ArgumentParser:
     entry.add_argument("platform", choices=("databricks", "glue", "emr"), help="where it is to run")
     entry.add_argument("path", metavar="PATH", nargs="?", help="default: standard output")
     entry.set_defaults(run=_command("jobs", "new_entry"))
+    pipeline = kinds.add_parser("pipeline", help="a small pipeline, NAME.yaml, to change as you need it")
+    pipeline.add_argument("name", metavar="NAME", help="its name: letters, digits, _ and -")
+    pipeline.set_defaults(run=_command("pipelines", "new_pipeline"))
     return parser
 
 
@@ -190,10 +195,10 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _demo(_: argparse.Namespace) -> int:
-    from trunkline.demo import run
+def _demo(given: argparse.Namespace) -> int:
+    from trunkline.demo import auth, run
 
-    return run()
+    return auth.run() if given.pipeline else run()
 
 
 def _command(module: str, name: str) -> Callable[[argparse.Namespace], int]:

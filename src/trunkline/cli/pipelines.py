@@ -1,12 +1,51 @@
-"""`trunkline validate` and `trunkline run`: pipeline files, checked without Spark and run with it."""
+"""`trunkline validate`, `trunkline run`, `trunkline new pipeline`: files, checked without Spark and run with it."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
+from pathlib import Path
 
 from trunkline.errors import OptionError
+
+# Of a file, in any shell.
+_NEW_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_NEW = """\
+# Rows become requests, and answers rows.
+#
+#   trunkline validate {name}.yaml
+#   trunkline run {name}.yaml --override vars.api=http://127.0.0.1:8080 --override vars.root=/tmp/{name}
+
+name: "{name}"
+vars:
+  api: https://api.example.com
+  root: /data/{name}
+
+steps:
+  # Where the rows come from. A table instead: read: {{table: customers}}
+  - name: source
+    sql: SELECT id AS customer_id FROM range(1, 11)
+
+  # Each row becomes a request; `trunkline describe rest --request` lists the options.
+  - name: asked
+    request:
+      schema: name STRING
+      options:
+        url: ${{vars.api}}/customers/{{customer_id}}
+        # auth: {{type: bearer, token: env:API_TOKEN}}
+        # rateLimit: 50/s
+
+  # What must be so of each answer. Which is not: severity fail (the default), warn, drop or quarantine:PATH.
+  - name: checked
+    expect:
+      - {{rule: condition, condition: response.outcome = 'accepted'}}
+
+  # Where the answers go, with their status, tries and times.
+  - name: sink
+    write: {{format: parquet, path: "${{vars.root}}/answers", mode: overwrite}}
+"""
 
 
 def validate(given: argparse.Namespace) -> None:
@@ -72,3 +111,18 @@ def run(given: argparse.Namespace) -> int:
     if report.outcome == "failed":
         print(f"trunkline: {report.pipeline} failed: to go on, --resume {report.run_id}", file=sys.stderr)
     return report.exit_code
+
+
+def new_pipeline(given: argparse.Namespace) -> None:
+    """Write a pipeline to begin with, NAME.yaml.
+
+    Raises:
+        OptionError: There is a file already, or the name is none for a file.
+    """
+    if not _NEW_NAME.fullmatch(given.name):
+        raise OptionError(f"{given.name!r} is no name of a file to begin with: a letter, then letters, digits, _ and -")
+    path = Path(f"{given.name}.yaml")
+    if path.exists():
+        raise OptionError(f"{path} is there already; nothing was written")
+    path.write_text(_NEW.format(name=given.name), encoding="utf-8")
+    print(f"{path} written")

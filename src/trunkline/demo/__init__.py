@@ -6,9 +6,6 @@ The code that is shown is the code that runs.
 from __future__ import annotations
 
 import secrets
-import shutil
-import sys
-import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -16,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.demo.api import CLIENT, PAGES, TOKEN_SECONDS, Ledger, Progress, bad_day, ledger, serve
 from trunkline.demo.screen import Screen
-from trunkline.demo.surroundings import check, local_spark, own_environment, undisturbed
+from trunkline.demo.surroundings import check, local_spark, stage
 from trunkline.testing import FaultServer
 
 if TYPE_CHECKING:
@@ -92,24 +89,10 @@ def run() -> int:
         TrunklineError: There is no Spark 4, or no Java to run it on; says what to install.
     """
     version = check()
-    folder = Path(tempfile.mkdtemp(prefix="trunkline-demo-"))
-    scratch = folder / "scratch"
-    scratch.mkdir()
-    log = folder / "spark.log"
     secret = secrets.token_urlsafe(24)
-    # The workers share their token through a file in the temporary folder.
-    own = {_SECRET: secret, "TMPDIR": str(scratch)}
-    # Of the terminal only; in a pipe nothing is cut.
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
-    try:
-        with undisturbed(log) as stream, own_environment(**own), FaultServer() as server:
-            bad_day(server, secret)
-            return _tell(Screen(stream, columns=columns), server, folder, version)
-    except Exception:
-        sys.stderr.write(f"The demo broke off; what Spark said is in {log}\n")
-        raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with stage(**{_SECRET: secret}) as (screen, server, folder):
+        bad_day(server, secret)
+        return _tell(screen, server, folder, version)
 
 
 def _tell(screen: Screen, server: FaultServer, folder: Path, version: str) -> int:

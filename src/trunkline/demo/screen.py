@@ -46,7 +46,7 @@ class Screen:
 
     def lines(self, *lines: str) -> None:
         """Lines of a small table, as they stand."""
-        self._write("".join(f"      {line}\n" for line in lines))
+        self._write("".join(f"      {line}".rstrip() + "\n" for line in lines))
 
     def wait(self, text: str) -> None:
         """Why nothing happens yet; on a terminal only, where it does not stay."""
@@ -60,7 +60,7 @@ class Screen:
             self._stream.write("\r" + shown.ljust(len(self._moving)) + ("\n" if last else ""))
             self._moving = "" if last else shown
         elif last or time.monotonic() >= self._next_plain:
-            self._stream.write(f"      {text}\n")
+            self._stream.write(f"      {text}".rstrip() + "\n")
             self._next_plain = time.monotonic() + _PLAIN_SECONDS
         self._stream.flush()
 

@@ -7,13 +7,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from trunkline.demo.screen import Screen
 from trunkline.errors import MissingExtraError, TrunklineError
+from trunkline.testing import FaultServer
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -64,6 +67,31 @@ def _java_version() -> int:
     # 'openjdk version "17.0.12"', and "1.8.0_402" until Java 8.
     match = re.search(r'version "(?:1\.)?(\d+)', told.stderr + told.stdout)
     return int(match[1]) if match else 0
+
+
+@contextmanager
+def stage(**environment: str) -> Iterator[tuple[Screen, FaultServer, Path]]:
+    """What a demo needs before Spark starts: a screen, a server and a folder that stays but for its `scratch`.
+
+    Args:
+        **environment: Variables for Spark and its workers.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="trunkline-demo-"))
+    scratch = folder / "scratch"
+    scratch.mkdir()
+    log = folder / "spark.log"
+    # Of the terminal only; in a pipe nothing is cut.
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else 200
+    # The workers share their token through a file in the temporary folder.
+    own = {**environment, "TMPDIR": str(scratch)}
+    try:
+        with undisturbed(log) as stream, own_environment(**own), FaultServer() as server:
+            yield Screen(stream, columns=columns), server, folder
+    except Exception:
+        sys.stderr.write(f"The demo broke off; what Spark said is in {log}\n")
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
