@@ -8,6 +8,8 @@ from trunkline.options import Options
 
 log = logging.getLogger("trunkline")
 
+# A coordinator makes a key for itself, and the key ends with it.
+_SHORT_LIVED = frozenset({"coordinator.token"})
 _told: set[str] = set()
 
 
@@ -17,7 +19,7 @@ def warn_of_literals(options: Options) -> None:
     Here it cannot be known how the options came: the process that plans a query sees neither Spark Connect nor SQL,
     where they are kept in clear. So the warning comes with every literal, and says where it matters.
     """
-    names = [name for name in options.literals() if name not in _told]
+    names = [name for name in options.literals() if name not in _told and name not in _SHORT_LIVED]
     if names:
         _told.update(names)
         log.warning(

@@ -27,6 +27,7 @@ from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner
 from trunkline.responses import Task
 from trunkline.rest.delivery import Delivery
+from trunkline.rest.inference import inferred_schema
 from trunkline.rest.options import write_options
 from trunkline.rest.report import Report, conclude
 from trunkline.rest.writer import RestBatchWriter
@@ -295,7 +296,7 @@ def test_tasks_outlive_their_coordinator_at_an_even_share_of_the_rate(
     assert max(sum(at <= other < at + 1.0 for other in sent) for at in sent) <= 50 + 2 * 6 + 5
     warnings = [record.getMessage() for record in caplog.records]
     assert len(warnings) == 1
-    assert "going on with the last access token and 100% of the rate" in warnings[0]
+    assert "going on with 100% of the rate" in warnings[0]
 
 
 def test_without_a_coordinator_that_has_the_token_tasks_wait_until_the_deadline(fault_server: FaultServer) -> None:
@@ -346,3 +347,23 @@ def waited_for(condition: Any, seconds: float) -> bool:
             return True
         time.sleep(0.02)
     return False
+
+
+def test_a_login_may_be_written_with_or_without_its_prefix_and_is_a_dict() -> None:
+    for prefix in ("", "auth."):
+        Coordinator(
+            host="127.0.0.1", auth={f"{prefix}type": "basic", f"{prefix}username": "u", f"{prefix}password": "p"}
+        )
+    with pytest.raises(OptionError, match="auth and options are dicts"):
+        Coordinator(host="127.0.0.1", auth="bearer")  # type: ignore[arg-type]
+
+
+def test_columns_are_not_inferred_without_the_coordinator(fault_server: FaultServer) -> None:
+    """Told at once, as in a write: not after the deadline, in which the first page would have waited for it."""
+    fault_server.dataset("GET /rows", count=3)
+    c = Coordinator(host="127.0.0.1", rateLimit="50/s").start()
+    options = {"url": fault_server.url_for("/rows"), **c.options}
+    c.close()
+    with pytest.raises(OptionError, match="the coordinator cannot be used"):
+        inferred_schema(options)
+    assert fault_server.count() == 0

@@ -75,7 +75,12 @@ class Coordinator:
         from trunkline.coordination.certificate import make_certificate
         from trunkline.coordination.server import Server
 
-        raw = Masked({"auth": Masked(auth or {}), "rateLimit": rateLimit, **(options or {})})
+        given: tuple[object, ...] = (auth, options)
+        if not all(one is None or isinstance(one, Mapping) for one in given):
+            raise OptionError('coordinator: auth and options are dicts, as in auth={"type": "basic", ...}')
+        # Written in full or not, as everywhere else.
+        login = Masked({name.removeprefix("auth."): value for name, value in (auth or {}).items()})
+        raw = Masked({"auth": login, "rateLimit": rateLimit, **(options or {})})
         raw = Masked({name: value for name, value in raw.items() if value not in (None, {})})
         self._options: Options = parse(TABLE, raw, format="coordinator", rules=(auth_rule, tls_rule)).resolved()
         self._token = resolve(token, "token") if token else Secret(secrets.token_hex(_TOKEN_BYTES))

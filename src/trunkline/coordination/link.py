@@ -148,7 +148,7 @@ class Link:
         if failure is not None:
             raise (AuthError if failure[0] == "AuthError" else UnavailableError)(failure[1])
         waited = 0.0 if self._failed_since is None else time.monotonic() - self._failed_since
-        what = "gave no access token" if self.kind is None else "has gone, and the access token has ended"
+        what = "has not answered yet" if self.kind is None else "has gone, and the access token has ended"
         raise UnavailableError(
             f"the coordinator {self._place.url} {what} (no answer for {waited:.0f} s): start it again at the same "
             "address and with the same token, or run the query with a new one"
@@ -335,12 +335,16 @@ class Link:
             self._share = max(shares, default=0.0)
         if self._lost and not self._warned and now < self._used_at + _LOST_AFTER:
             self._warned = True
-            log.warning(
-                "%s: going on with the last access token and %s, and trying again every second",
-                problem,
-                f"{self._share:.0%} of the rate" if self._share else "no request, because no rate was told",
-            )
+            log.warning("%s: %s, and trying again every second", problem, self._left())
         self._block(now)
+
+    def _left(self) -> str:
+        """What there is to go on with."""
+        if self.kind is None:
+            return "waiting for its first answer"
+        token = "" if self.kind == "none" else "the last access token and "
+        rate = f"{self._share:.0%} of the rate" if self._share else "no request, because no rate was told"
+        return f"going on with {token}{rate}"
 
     def _without_login(self, now: float) -> bool:
         return now >= self._usable_until()

@@ -113,6 +113,8 @@ def plan_of(
 
 
 def _requested(df: DataFrame, options: Mapping[str, Any], schema: str | DataType | None) -> DataFrame:
+    if not isinstance(options, Mapping):
+        raise OptionError('request: options is a dict, as in {"url": "https://api.example.com/users/{id}"}')
     parsed = request_options(options).resolved()
     warn_of_literals(parsed)
     rows = df.schema

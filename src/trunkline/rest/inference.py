@@ -19,6 +19,7 @@ import msgspec
 from pyspark.sql.types import BinaryType, StringType, StructField, StructType
 
 from trunkline.errors import OptionError, ResponseError
+from trunkline.http.setup import check_files_and_doors
 from trunkline.options import Options
 from trunkline.rest.options import read_options, stream_options
 from trunkline.rest.pages import Connection, Pages
@@ -50,7 +51,9 @@ def inferred_schema(raw: Mapping[str, str]) -> StructType:
         return StructType([StructField("value", StringType() if options["format"] == "text" else BinaryType())])
     if not options["inferSchema"]:
         raise OptionError("rest: inferSchema=false needs a schema: add .schema(...)")
-    found = infer(record for body in _sample(options.resolved()) for record in _records(body, options))
+    resolved = options.resolved()
+    check_files_and_doors(resolved)
+    found = infer(record for body in _sample(resolved) for record in _records(body, options))
     schema, unknown = found.schema, found.unknown
     if not schema.fields:
         pages = options["samplePages"]

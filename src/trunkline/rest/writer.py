@@ -87,11 +87,13 @@ class RestWriter:
         error = conclude(reports, self._plan.options["maxFailedRows"])
         options = self._plan.options
         location = locate(options["responses"]) if options["responses"] else None
+        # Where every task has left its report and something is wrong with them, `commit` has raised, and written it.
+        told = aborted and error is not None and None not in reports
         for nonce in {report.nonce for report in reports if report} | {self._plan.nonce}:
             StopFlag(nonce, location, link_of(options)).clear()
         state = "failed" if error or aborted else "succeeded"
         run = next((report.run_id for report in reports if report), self._plan.run_id)
-        if location is not None:
+        if location is not None and not told:
             summary = summary_of(reports, state, str(error) if error else None)
             summary |= {"run_id": run, "batch_id": batch_id, "schema": self._schema, "finished_at": _now()}
             try:
