@@ -174,6 +174,16 @@ def test_a_refusal_fails_the_write_and_says_what_was_refused(
     assert fault_server.count() <= 8
 
 
+def test_a_failed_write_leaves_one_summary(
+    spark: SparkSession, fault_server: FaultServer, write: Write, tmp_path: Path
+) -> None:
+    """Spark calls abort after a commit that raised."""
+    fault_server.route("POST /rows", [{"status": 422}])
+    with pytest.raises(PySparkException, match="RejectedError"):
+        write(numbered(spark, 5), responses=tmp_path)
+    assert [summary["state"] for summary in summaries(tmp_path)] == ["failed"]
+
+
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_credential_is_an_auth_error(
     spark: SparkSession, fault_server: FaultServer, write: Write, status: int
