@@ -41,8 +41,14 @@ def outcomes(report: Report) -> dict[str, str]:
     return {step.name: step.outcome for step in report.steps}
 
 
+def temporary_views(spark: SparkSession) -> set[str]:
+    """Of the session, which other tests share."""
+    return {table.name for table in spark.catalog.listTables() if table.isTemporary}
+
+
 def test_a_step_is_tried_again_and_hooks_see_it_all(spark: SparkSession, files: Files) -> None:
     """Two failures, then rows; a hook that fails is told of and changes nothing; views and rows are let go."""
+    views = temporary_views(spark)
     report = run(
         spark,
         files,
@@ -80,7 +86,7 @@ def test_a_step_is_tried_again_and_hooks_see_it_all(spark: SparkSession, files: 
     assert report.notices[0].startswith(
         f"the hook {HERE}:failing_hook failed in before_step: ValueError: no luck in before_step (steps_of_tests.py:"
     )
-    assert [table.name for table in spark.catalog.listTables() if table.isTemporary] == []
+    assert temporary_views(spark) == views
     held = json.loads((files.folder / "runs" / report.run_id / "report.json").read_text())
     assert (held["outcome"], held["steps"][4]["rows_out"], len(held["notices"])) == ("success", 3, 5)
 
