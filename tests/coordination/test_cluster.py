@@ -89,6 +89,6 @@ def executor_of(worker: int) -> psutil.Process:
     [executor] = [
         child
         for child in psutil.Process(worker).children(recursive=True)
-        if "CoarseGrainedExecutorBackend" in " ".join(child.cmdline())
+        if child.status() != psutil.STATUS_ZOMBIE and "CoarseGrainedExecutorBackend" in " ".join(child.cmdline())
     ]
     return executor
