@@ -34,6 +34,9 @@ FORMATS = ("rest", "jobs")
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
+_PIPELINE_FILE = "a path or URI: .conf (HOCON), .yaml, .yml or .json"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; what the wheel's `trunkline` calls.
 
@@ -136,20 +139,14 @@ def _parser() -> argparse.ArgumentParser:
     runs.set_defaults(run=_command("jobs", "runs"))
 
     validate = commands.add_parser("validate", help="check a pipeline file, without Spark")
-    validate.add_argument("file", metavar="FILE", nargs="?", help="a path or URI: .conf (HOCON), .yaml, .yml or .json")
-    validate.add_argument(
-        "--override", metavar="KEY=VALUE", action="append", default=[],
-        help="a value instead of the file's: spark.master=local[2], vars.root=/tmp, steps.load.write.path=/x",
-    )  # fmt: skip
+    validate.add_argument("file", metavar="FILE", nargs="?", help=_PIPELINE_FILE)
+    _add_overrides(validate)
     validate.add_argument("--schema", action="store_true", help="print JSON Schema for editors instead")
     validate.set_defaults(run=_command("pipelines", "validate"))
 
     run = commands.add_parser("run", help="run a pipeline file")
-    run.add_argument("file", metavar="FILE", help="a path or URI: .conf (HOCON), .yaml, .yml or .json")
-    run.add_argument(
-        "--override", metavar="KEY=VALUE", action="append", default=[],
-        help="a value instead of the file's: spark.master=local[2], vars.root=/tmp, steps.load.write.path=/x",
-    )  # fmt: skip
+    run.add_argument("file", metavar="FILE", help=_PIPELINE_FILE)
+    _add_overrides(run)
     run.add_argument("--dry-run", action="store_true", help="show what would be done, without Spark")
     run.add_argument("--runs", metavar="URI", default="runs", help="where reports are kept; default: runs")
     run.add_argument("--resume", metavar="RUN", help="go on with a run, by its id or `last`: what it finished is kept")
@@ -186,6 +183,13 @@ def _parser() -> argparse.ArgumentParser:
     pipeline.add_argument("name", metavar="NAME", help="its name: letters, digits, _ and -")
     pipeline.set_defaults(run=_command("pipelines", "new_pipeline"))
     return parser
+
+
+def _add_overrides(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--override", metavar="KEY=VALUE", action="append", default=[],
+        help="a value instead of the file's: spark.master=local[2], vars.root=/tmp, steps.load.write.path=/x",
+    )  # fmt: skip
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:

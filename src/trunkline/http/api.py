@@ -21,9 +21,9 @@ from trunkline.http.client import Client
 from trunkline.http.message import Outcome, Request, head_of, without_query
 from trunkline.http.options import AUTH, COORDINATOR, ENGINE, REQUEST, RULES
 from trunkline.http.setup import open_client
+from trunkline.http.verdict import CREDENTIAL_REFUSED
 from trunkline.options import parse
 
-_UNAUTHORIZED = frozenset({401, 403})
 # What changes nothing may be sent again whatever became of it.
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -89,7 +89,7 @@ def _error(outcome: Outcome, credential: str, clean: Any) -> TrunklineError:
     tries = f"{outcome.attempts} {'try' if outcome.attempts == 1 else 'tries'}"
     said = f"{outcome.request.method} {without_query(outcome.request.url)} after {tries}: {outcome.reason}"
     text = clean(f"{said}: {head}" if head else said)
-    if status in _UNAUTHORIZED and outcome.kind in {"rejected", "unsent"}:
+    if status in CREDENTIAL_REFUSED and outcome.kind in {"rejected", "unsent"}:
         return AuthError(f"{text}. Check {credential}.", status=status)
     if outcome.kind in {"rejected", "ambiguous"}:
         return RejectedError(text, status=status or None, outcome=outcome.kind)

@@ -29,7 +29,11 @@ _EPOCH_MILLIS, _EPOCH_SECONDS = 1e12, 1e9
 # A century: of what a server may write, all that a calendar can show.
 _LONGEST = 100 * 365 * 86_400.0
 _FAMILIES = tuple((f"{name}-Remaining", f"{name}-Reset") for name in ("X-RateLimit", "X-Rate-Limit", "RateLimit"))
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_LARGE, _TOO_MANY, _UNAVAILABLE = 401, 403, 404, 413, 429, 503
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, TOO_LARGE, _TOO_MANY, _UNAVAILABLE = 401, 403, 404, 413, 429, 503
+# The credential is what was refused.
+CREDENTIAL_REFUSED = frozenset({_UNAUTHORIZED, _FORBIDDEN})
+# A refusal with one of these may be about one row of the batch, so the batch is halved to find it.
+MAY_BE_ONE_ROW = frozenset({400, TOO_LARGE, 422})
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ def _judge_refusal(exchange: Exchange, rules: Rules) -> Verdict:
     reason = _reason(exchange, rules)
     if status == _UNAUTHORIZED and rules.renewable and not request.refreshed:
         return Verdict("refresh", reason, auth=True)
-    if status in (_UNAUTHORIZED, _FORBIDDEN):
+    if status in CREDENTIAL_REFUSED:
         return Verdict("rejected", reason, auth=True)
     if request.unknown and not rules.reading and status == _NOT_FOUND and request.method == "DELETE":
         return Verdict("accepted", "404 after a try whose answer was lost: the first try deleted it")
@@ -156,9 +160,9 @@ def _judge_refusal(exchange: Exchange, rules: Rules) -> Verdict:
     unhealthy = status >= 500
     told = retry_after(exchange.headers)
     # A server that says when to come back with the same large body is short of room for a while, not for good.
-    if status in rules.retry or (status == _TOO_LARGE and told is not None):
+    if status in rules.retry or (status == TOO_LARGE and told is not None):
         # These say that nothing was done: 429 and 413 by their meaning, 503 when it names a time to come back.
-        untouched = status in (_TOO_MANY, _TOO_LARGE) or (status == _UNAVAILABLE and told is not None)
+        untouched = status in (_TOO_MANY, TOO_LARGE) or (status == _UNAVAILABLE and told is not None)
         throttled = status in (_TOO_MANY, _UNAVAILABLE)
         # Where both speak, Retry-After is meant for this very answer.
         wait = told if told is not None else quota_pause(exchange.headers) or None

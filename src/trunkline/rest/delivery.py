@@ -25,7 +25,7 @@ from trunkline.http.client import Client
 from trunkline.http.message import Fault, Outcome, Request, head_of, origin
 from trunkline.http.prefetch import Prefetched
 from trunkline.http.setup import link_of, open_client, rules_of
-from trunkline.http.verdict import refusal_kind
+from trunkline.http.verdict import CREDENTIAL_REFUSED, MAY_BE_ONE_ROW, TOO_LARGE, refusal_kind
 from trunkline.options import Options
 from trunkline.responses import Location, ResponseLog, Task, locate
 from trunkline.rest.door import Door
@@ -38,12 +38,8 @@ from trunkline.rest.stop import StopFlag
 from trunkline.rest.write_options import content_type
 from trunkline.values import texts
 
-# A refusal with one of these may be about one row of the batch, so the batch is halved to find it.
-_SPLIT_STATUSES = frozenset({400, 413, 422})
-_TOO_LARGE = 413
 # A new Python worker takes about a second to start; computing rows nobody will send must not take longer.
 _DRAIN_SECONDS = 1.0
-_AUTH_STATUSES = frozenset({401, 403})
 
 
 @dataclass(frozen=True)
@@ -211,7 +207,11 @@ class Delivery:
 
     def _settle_rows(self, outcome: Outcome, sent: Sent, reader: ResultReader) -> bool:
         """Settle each row by what the answer says of it; False when it says nothing of rows."""
-        if outcome.kind not in {"accepted", "rejected"} or outcome.exchange is None or outcome.status in _AUTH_STATUSES:
+        if (
+            outcome.kind not in {"accepted", "rejected"}
+            or outcome.exchange is None
+            or outcome.status in CREDENTIAL_REFUSED
+        ):
             return False
         if not outcome.exchange.body and outcome.kind == "rejected":
             return False
@@ -250,7 +250,7 @@ class Delivery:
 
     def _split(self, outcome: Outcome, sent: Sent) -> bool:
         """Send a refused batch again in halves, so that a bad row ends up alone; False when that is not to be done."""
-        if outcome.status not in _SPLIT_STATUSES or not sent.splits[0] or self._client.stopped is not None:
+        if outcome.status not in MAY_BE_ONE_ROW or not sent.splits[0] or self._client.stopped is not None:
             return False
         if outcome.request.unknown and (self._keyed or self._rules.at_most_once):
             # The halves would have keys of their own, and the first try may have been kept.
@@ -258,7 +258,7 @@ class Delivery:
             self._refuse(outcome, sent.chunk, sent.rows, "ambiguous", outcome.status, reason)
             return True
         sent.splits[0] -= 1
-        if outcome.status == _TOO_LARGE and sent.chunk.bodies is not None:
+        if outcome.status == TOO_LARGE and sent.chunk.bodies is not None:
             self._builder.lower_bytes(sent.chunk.bodies.size(sent.rows[0], sent.rows[-1] + 1) // 2)
         middle = len(sent.rows) // 2
         # The later half first: each part takes its place right behind the request it is a part of.
@@ -284,7 +284,7 @@ class Delivery:
         if kind == "unsent" or self._report.stopped_by_sibling or self._client.failure is not None:
             return
         refusal = Failure("rejected", self._describe(outcome, kind, reason, len(rows)), status, kind)
-        if status in _AUTH_STATUSES:
+        if status in CREDENTIAL_REFUSED:
             refusal.kind = "auth"
             self._report.auth_refused += len(rows)
         elif kind == "exhausted":

@@ -8,12 +8,10 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from trunkline.http.message import Outcome
-from trunkline.http.verdict import Rules, refusal_kind
+from trunkline.http.verdict import CREDENTIAL_REFUSED, Rules, refusal_kind
 from trunkline.rest.results import ResultReader, ResultsError, RowResult
 from trunkline.values import texts
 from trunkline.values.envelope import BOM
-
-_AUTH_STATUSES = frozenset({401, 403})
 
 
 class Entry(NamedTuple):
@@ -47,7 +45,7 @@ def entries_of(
         rules: By what a status of an entry is judged.
     """
     exchange = outcome.exchange
-    if exchange is None or outcome.kind not in {"accepted", "rejected"} or outcome.status in _AUTH_STATUSES:
+    if exchange is None or outcome.kind not in {"accepted", "rejected"} or outcome.status in CREDENTIAL_REFUSED:
         return None
     if outcome.kind == "rejected" and not exchange.body:
         return None

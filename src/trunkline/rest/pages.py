@@ -20,6 +20,7 @@ from trunkline.http.client import Client
 from trunkline.http.message import Exchange, Outcome, Request, head_of
 from trunkline.http.prefetch import Prefetched
 from trunkline.http.setup import open_client
+from trunkline.http.verdict import CREDENTIAL_REFUSED
 from trunkline.options import Options
 from trunkline.rest.page_opener import MOST_REDIRECTS, REDIRECTS, Page, PageOpener
 from trunkline.rest.page_request import PageRequests, Target, shown_query
@@ -30,7 +31,6 @@ T = TypeVar("T")
 
 # A page that is too large for the server, or takes it too long, may be asked for in halves.
 _TOO_MUCH = frozenset({413, 504})
-_UNAUTHORIZED = frozenset({401, 403})
 # What a stranger is not shown: everything that tells who asks.
 _BARE_OPTIONS = {
     "headers": None, "secretHeaders": None, "auth.type": "none", "coordinator.url": None, "tls.cert": None,
@@ -120,7 +120,7 @@ class Connection:
         body = outcome.exchange.body if outcome.exchange is not None else b""
         head = head_of(body)
         text = self._clean(f"{request.method} {shown} after {tries}: {outcome.reason}" + (f": {head}" if head else ""))
-        if status in _UNAUTHORIZED and outcome.kind in {"rejected", "unsent"}:
+        if status in CREDENTIAL_REFUSED and outcome.kind in {"rejected", "unsent"}:
             return AuthError(f"{text}. Check auth.*.", status=status)
         if outcome.kind == "rejected":
             return RejectedError(text, status=status)

@@ -13,6 +13,7 @@ from trunkline.errors import TrunklineError
 from trunkline.http.client import Client
 from trunkline.http.message import Exchange, Outcome, Request
 from trunkline.http.setup import rules_of
+from trunkline.http.verdict import MAY_BE_ONE_ROW, TOO_LARGE
 from trunkline.options import Options
 from trunkline.rest.chain import Chain
 from trunkline.rest.door import Door
@@ -22,10 +23,6 @@ from trunkline.rest.parts import Part
 from trunkline.rest.request_options import by_pages, may_ask_again
 from trunkline.rest.results import ResultReader
 from trunkline.rest.rows import RequestBuilder, Sent
-
-# A refusal with one of these may be about one row of the batch, so the batch is halved to find it.
-_SPLIT_STATUSES = frozenset({400, 413, 422})
-_TOO_LARGE = 413
 
 
 class Asked(NamedTuple):
@@ -178,17 +175,17 @@ class Sending:
     def _uncertain(self, outcome: Outcome) -> bool:
         """Whether an earlier try of a refused batch may have been kept, and its halves could not be told from it."""
         lost = outcome.request.unknown and not self._rules.reading
-        return lost and outcome.status in _SPLIT_STATUSES and (self._keyed or self._rules.at_most_once)
+        return lost and outcome.status in MAY_BE_ONE_ROW and (self._keyed or self._rules.at_most_once)
 
     def _split(self, outcome: Outcome, asked: Asked) -> bool:
         """Ask again in halves, so that a bad row ends up alone; False when that is not to be done."""
-        if outcome.status not in _SPLIT_STATUSES or not asked.splits[0] or self._client.stopped is not None:
+        if outcome.status not in MAY_BE_ONE_ROW or not asked.splits[0] or self._client.stopped is not None:
             return False
         if self._most is not None and self.asked + 2 > self._most:
             return False
         asked.splits[0] -= 1
         bodies, rows = asked.part.chunk.bodies, asked.rows
-        if outcome.status == _TOO_LARGE and bodies is not None:
+        if outcome.status == TOO_LARGE and bodies is not None:
             self._builder.lower_bytes(bodies.size(rows[0], rows[-1] + 1) // 2)
         middle = len(rows) // 2
         # The later half first: each part takes its place right behind the request it is a part of.
