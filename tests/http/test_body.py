@@ -95,7 +95,9 @@ def test_a_coding_nobody_asked_for_is_refused(coding: str) -> None:
     assert fault(gzip.compress(b"x"), coding) is Fault.MALFORMED
 
 
-@pytest.mark.parametrize("tail", [b"\0\0x", b"\x1f\x8b", gzip.compress(b"y")[:-4]])
+@pytest.mark.parametrize(
+    "tail", [b"\0\0x", b"\x1f\x8b", gzip.compress(b"y")[:-4]], ids=["zeros", "a head", "a member cut short"]
+)
 def test_what_follows_a_member_is_a_member(tail: bytes) -> None:
     assert fault(gzip.compress(b"x") + tail, "gzip") in (Fault.MALFORMED, Fault.RESET)
 

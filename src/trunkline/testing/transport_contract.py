@@ -315,6 +315,7 @@ class TransportContract:
             ("identity", b"hello"),
             ("GZIP", gzip.compress(b"hello")),
         ],
+        ids=["gzip", "x-gzip", "zlib", "deflate", "twice", "identity", "upper case"],
     )
     def test_codings(self, transport: Transport, fault_server: FaultServer, coding: str, body: bytes) -> None:
         """The codings announced are undone, each once."""
