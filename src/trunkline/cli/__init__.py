@@ -10,6 +10,8 @@
     trunkline coordinator --rate-limit 200/s  one rate and one login for all tasks of a query
     trunkline new entry glue entry.py         the script that runs any job on Glue
     trunkline new pipeline customers          a small pipeline, customers.yaml, to begin with
+    trunkline new project salesforce          a folder of jobs with tests, Makefile and CI
+    trunkline new job accounts                in such a folder: one more job
     trunkline log show /lake/responses        what became of each run
     trunkline log compact /lake/responses     merge the small files of runs that are over
 
@@ -149,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_overrides(run)
     run.add_argument("--dry-run", action="store_true", help="show what would be done, without Spark")
     run.add_argument("--runs", metavar="URI", default="runs", help="where reports are kept; default: runs")
-    run.add_argument("--resume", metavar="RUN", help="go on with a run, by its id or `last`: what it finished is kept")
+    run.add_argument(
+        "--resume", metavar="RUN", help="go on with a run, by its id, `last`, or `auto`: what it finished is kept"
+    )
     for name, spoken in (
         ("repeat", "with --resume: do this write again, though its rows may be there"),
         ("done", "with --resume: take this write for done"),
@@ -173,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
     coordinator.add_argument("--progress", action="store_true", help="show a progress bar")
     coordinator.set_defaults(run=_command("coordinator", "serve"))
 
-    new = commands.add_parser("new", help="write a file to begin with")
+    new = commands.add_parser("new", help="write a file or a folder to begin with")
     kinds = new.add_subparsers(title="commands", metavar="COMMAND", required=True)
     entry = kinds.add_parser("entry", help="the script that a platform calls to run any job")
     entry.add_argument("platform", choices=("databricks", "glue", "emr"), help="where it is to run")
@@ -182,6 +186,12 @@ def _parser() -> argparse.ArgumentParser:
     pipeline = kinds.add_parser("pipeline", help="a small pipeline, NAME.yaml, to change as you need it")
     pipeline.add_argument("name", metavar="NAME", help="its name: letters, digits, _ and -")
     pipeline.set_defaults(run=_command("pipelines", "new_pipeline"))
+    project = kinds.add_parser("project", help="a folder of jobs with tests, Makefile and CI, whose tests pass")
+    project.add_argument("name", metavar="NAME", help="of the folder and the wheel: letters, digits, -, _ and .")
+    project.set_defaults(run=_command("projects", "new_project"))
+    job = kinds.add_parser("job", help="in a project: one more job, jobs/NAME, with its tests")
+    job.add_argument("name", metavar="NAME", help="of the module: small letters, digits and _")
+    job.set_defaults(run=_command("projects", "new_job"))
     return parser
 
 
