@@ -348,10 +348,15 @@ def test_messages_before_the_first_request_are_as_documented(
                 "auth.clientSecret": "not the right one",
             },
         ),
+        (
+            {"status": 200, "headers": {"Content-Type": "text/html"}, "body": "<html>Please sign in</html>"},
+            "SELECT 1 AS id",
+            {},
+        ),
         ({"status": 201}, "SELECT double('NaN') AS v", {}),
         ({"fault": "reset"}, "SELECT 1 AS id", {"delivery": "atMostOnce", "responses": "/data/responses"}),
     ],
-    ids=["422", "301", "401", "oauth2", "NaN", "atMostOnce"],
+    ids=["422", "301", "401", "oauth2", "HTML", "NaN", "atMostOnce"],
 )
 def test_messages_about_answers_are_as_documented(
     step: dict[str, Any],
@@ -441,6 +446,7 @@ def lasting(**step: Any) -> dict[str, Any]:
             {"pagination": "none"},
         ),
         ({"rows": [{"id": 1}, {"id": "two"}], "paging": "none"}, {"pagination": "none"}),
+        ({"rows": [{"Id": 1}], "paging": "none"}, {"pagination": "none"}),
         (
             {"rows": [{"id": 1}, {"id": None}], "paging": "none"},
             {"pagination": "none", "partitionColumn": "id", "lowerBound": "1", "upperBound": "9",
@@ -449,7 +455,7 @@ def lasting(**step: Any) -> dict[str, Any]:
     ],
     ids=[
         "auto", "auto disproved", "two lists", "no records", "maxPages", "circle", "total", "same page", "other host",
-        "falling total", "404", "401", "HTML", "misfit", "null",
+        "falling total", "404", "401", "HTML", "misfit", "misspelt", "null",
     ],
 )  # fmt: skip
 def test_messages_of_reads_are_as_documented(

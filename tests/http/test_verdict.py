@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from email.utils import formatdate
 
 import pytest
@@ -43,6 +44,25 @@ def dates(at: int) -> list[str]:
         f"{full[day]}, {parts.tm_mday:02}-{month}-{parts.tm_year % 100:02} {clock} GMT",
         f"{day} {month} {parts.tm_mday:>2} {clock} {parts.tm_year}",
     ]
+
+
+@pytest.mark.parametrize(
+    ("body", "named", "expected"),
+    [
+        (b"<!DOCTYPE html><html><form>Sign in", "text/html; charset=utf-8", "ambiguous"),
+        (b"\xef\xbb\xbf\n <HTML>", "Text/HTML", "ambiguous"),
+        (b"<html>", "application/xhtml+xml", "ambiguous"),
+        (b"ok", "text/html", "accepted"),
+        (b"<p>created</p>", "text/html", "accepted"),
+        (b"<html>", "application/json", "accepted"),
+        (b"", "text/html", "accepted"),
+    ],
+)
+def test_a_page_for_people_is_no_answer_of_an_api(body: bytes, named: str, expected: str) -> None:
+    """A login page with 200 took no row. Both its name and its text must say so: frameworks call a bare `ok` HTML."""
+    exchange = Exchange(post(), 200, {"Content-Type": named}, body)
+    assert judge(exchange, replace(AT_LEAST_ONCE, no_page=True)).kind == expected
+    assert judge(exchange, AT_LEAST_ONCE) == ACCEPTED
 
 
 @given(st.integers(-100_000, 100_000), st.integers(0, 2))

@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 from pyspark.sql.types import DoubleType, LongType, StringType, StructType
 from tests.stores import store
 
+from trunkline.coordination.progress import COUNTS
 from trunkline.errors import OptionError, TrunklineError
 from trunkline.http.auth import Auth
 from trunkline.http.setup import open_client
@@ -52,6 +54,37 @@ def deliver(writer: RestBatchWriter, batches: Iterable[pa.RecordBatch], partitio
 def logged(folder: Path) -> list[dict[str, Any]]:
     files = list(folder.rglob("*.parquet"))
     return [record for path in files for record in pq.ParquetFile(path).read().to_pylist()]
+
+
+LOGIN = {"status": 200, "headers": {"Content-Type": "text/html"}, "body": "<!DOCTYPE html><form>Sign in</form>"}
+
+
+def test_a_login_page_is_no_acceptance(fault_server: FaultServer, tmp_path: Path) -> None:
+    """A page of HTML with 200 took no row: it is of unknown outcome, and five in a row stop the task."""
+    fault_server.route("POST /rows", [LOGIN])
+    report = deliver(writer_to(fault_server), [batch_of([(1, 1)])])
+    error = conclude([report], None)
+    assert (report.counts.accepted, report.counts.ambiguous) == (0, 1)
+    assert "may or may not have taken a row after 1 try: status 200, but a page of HTML: a login page" in str(error)
+    writer = writer_to(fault_server, onError="deadLetter", responses=tmp_path, concurrency=1)
+    report = deliver(writer, [batch_of([(i, i) for i in range(500)])])
+    assert report.counts.ambiguous < 50
+    assert "refused 5 times in a row (status 200, but a page of HTML" in str(conclude([report], None))
+    form = writer_to(fault_server, body__type="form")
+    assert deliver(form, [batch_of([(1, 1)])]).counts.accepted == 1
+
+
+def test_what_a_write_counts_is_what_a_coordinator_adds_up() -> None:
+    """A count that the coordinator does not know would vanish from progress and metrics without a word."""
+    assert {one.name for one in fields(Counts)} <= set(COUNTS)
+
+
+def test_the_entries_of_an_answer_with_a_byte_order_mark_are_read(fault_server: FaultServer) -> None:
+    body = b'\xef\xbb\xbf[{"status": 201}, {"status": 409}]'.decode()
+    fault_server.route("POST /rows", [{"status": 200, "body": body}])
+    writer = writer_to(fault_server, batch__rows=2, results__path="$", results__ok="status")
+    report = deliver(writer, [batch_of([(1, 1), (2, 2)])])
+    assert (report.counts.accepted, report.counts.rejected) == (1, 1)
 
 
 def test_every_row_read_is_counted(fault_server: FaultServer) -> None:

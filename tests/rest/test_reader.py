@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType, TimestampType
 from tests.rest.conftest import ids, read_here
 
-from trunkline.errors import TrunklineError
+from trunkline.errors import ResponseError, TrunklineError
 from trunkline.testing import FaultServer
 
 pytestmark = pytest.mark.spark
@@ -122,6 +122,18 @@ def test_what_cannot_be_complete_is_an_error(case: str, fault_server: FaultServe
     fault_server.dataset("GET /items", count=20, **served)
     with pytest.raises(TrunklineError, match=words):
         read_here(fault_server.url_for("/items"), RECORD, **said)
+
+
+def test_a_misspelt_field_is_no_column_of_nulls(fault_server: FaultServer) -> None:
+    """The error comes with the first page and names what was meant; `missingFields=null` reads on."""
+    fault_server.dataset("GET /items", count=20, paging="offset", size=5, total=True)
+    said = {"pagination": "offset", "page__totalField": "total"}
+    misspelt, url = StructType().add("id", LongType()).add("nmae", StringType()), fault_server.url_for("/items")
+    with pytest.raises(ResponseError, match=r"no record has nmae, but name, which .* did you mean name\?"):
+        read_here(url, misspelt, **said)
+    assert len(read_here(url, misspelt, **said, missingFields="null")) == 20
+    with pytest.raises(ResponseError, match=r"no record has gone; beside what the schema takes they hold "):
+        read_here(url, StructType().add("id", LongType()).add("gone", StringType()), **said, missingFields="error")
 
 
 def test_a_capped_server_gives_all(read: Read, fault_server: FaultServer) -> None:

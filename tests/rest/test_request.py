@@ -39,6 +39,47 @@ def test_every_row_comes_out_with_its_columns_and_its_answer(fault_server: Fault
     }  # fmt: skip
 
 
+def test_a_misspelt_field_of_the_schema_ends_the_query(fault_server: FaultServer) -> None:
+    """A column of nulls is no answer: the error names the request, the field, and the one that was meant."""
+    fault_server.route("GET /users/{id}", [{"body": {"userName": "Ann"}}])
+    schema = StructType().add("user_name", StringType())
+    with pytest.raises(ResponseError) as caught:
+        ask(fault_server, "/users/{id}", ids([1]), schema=schema)
+    assert str(caught.value) == (
+        f"GET {fault_server.url_for('/users/1')}: no record has user_name, but userName, which the schema leaves out: "
+        "did you mean userName? Correct the schema (names are told apart by case), or set missingFields=null if both "
+        "may occur"
+    )
+    [row] = ask(fault_server, "/users/{id}", ids([1]), schema=schema, missingFields="null")
+    assert (row["response"]["outcome"], row["response"]["response_body"]) == ("accepted", {"user_name": None})
+    with pytest.raises(ResponseError, match=r"no record has \[\]\.user_name, but userName"):
+        ask(fault_server, "/users/{id}", ids([1]), schema=schema, records="$")
+
+
+def test_a_login_page_is_no_answer(fault_server: FaultServer, tmp_path: Path) -> None:
+    """Where JSON was asked for, a page of HTML says nothing of the row, and is asked for again next time."""
+    page = {"status": 200, "headers": {"Content-Type": "text/html"}, "body": "<html>Sign in</html>"}
+    fault_server.route("GET /users/{id}", [{**page, "times": 1}, {"body": {"name": "Ann"}}])
+    options: dict[str, Any] = {"schema": NAME, "responses": str(tmp_path)}
+    [row] = ask(fault_server, "/users/{id}", ids([1]), **options)
+    assert row["response"]["outcome"] == "ambiguous"
+    assert row["response"]["error"].startswith("status 200, but a page of HTML: a login page")
+    [row] = ask(fault_server, "/users/{id}", ids([1]), **options)
+    assert (row["response"]["outcome"], row["response"]["response_body"]) == ("accepted", {"name": "Ann"})
+    [row] = ask(fault_server, "/users/{id}", ids([2]))
+    assert row["response"]["outcome"] == "accepted"
+
+
+def test_an_origin_that_is_not_there_is_told_once(fault_server: FaultServer) -> None:
+    """What stopped the task and what became of its first row are the same: the text stands once."""
+    fault_server.route("GET /users/{id}", [{"fault": "reset"}])
+    with pytest.raises(UnavailableError) as caught:
+        ask(fault_server, "/users/{id}", ids([1, 2]), deadline="1s", retry__maxDelay="50ms")
+    assert str(caught.value).count("no good answer for") == 1
+    assert str(caught.value).endswith(". Ask again later.")
+    assert fault_server.url_for("/users/") in str(caught.value)
+
+
 def test_each_row_gets_the_answer_to_its_own_request(fault_server: FaultServer) -> None:
     """Under faults of every kind, each row comes out once: 429, 503, resets, 400s."""
     fault_server.route(

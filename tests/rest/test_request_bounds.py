@@ -35,7 +35,7 @@ def test_parts_of_large_answers_stay_small(
     options: dict[str, Any] = {"responses": str(tmp_path)}
     ask(fault_server, "/users/{id}", ids(range(1000)), **options)
     for large, most in ((4 * 1024 * 1024, 400), (100_000, 100)):
-        monkeypatch.setattr("trunkline.rest.asking._LARGE_PART", large)
+        monkeypatch.setattr("trunkline.rest.parts._LARGE_PART", large)
         found = asking(fault_server, "/users/{id}", **options).run(iter([ids(range(1000))]))
         assert max(len(batch) for batch in found) == most
     assert fault_server.count() == 1000
@@ -44,7 +44,7 @@ def test_parts_of_large_answers_stay_small(
 def test_answers_too_large_for_one_batch_leave_in_several(
     fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("trunkline.rest.asking._MOST_LEAVING", 10_000)
+    monkeypatch.setattr("trunkline.rest.leaving._MOST_LEAVING", 10_000)
     for user in range(20):
         fault_server.route(f"GET /users/{user}", [{"body": str(user) * 3000}])
     batches = list(asking(fault_server, "/users/{id}", keepOrder=True).run(iter([ids(range(20))])))

@@ -138,9 +138,13 @@ def test_wrong_columns_and_schemas_are_told_before_anything_is_sent(
     bulk["results.path"] = "$"
     for given, schema, told in [
         ({**options, "responseColumn": "ID"}, None, "column ID is there already"),
-        ({"url": fault_server.url_for("/users/{uid}")}, None, "no column uid; there are id"),
+        (
+            {"url": fault_server.url_for("/users/{uid}")},
+            None,
+            "request: the options do not fit.*\n.*no column uid; there",
+        ),
         (options, "name STRNG", "cannot be read"),
-        ({**options, "rateLimit": "10/s"}, None, "rateLimitTasks"),
+        ({**options, "rateLimit": "10/s"}, None, "^request: rateLimit is for the whole query.*rateLimitTasks"),
         (options, " ", "the schema is empty"),
         (options, {"name": "STRING"}, "not dict"),
         (options, "a INTERVAL YEAR", "INTERVAL YEAR cannot be read into"),
@@ -150,11 +154,20 @@ def test_wrong_columns_and_schemas_are_told_before_anything_is_sent(
             request(df, given, schema)
     for odd, told in [
         (df.select(), "there is no column"),
-        (df.selectExpr("id AS `a.b`"), "column a.b: Spark's mapInArrow takes no name with a dot"),
         (df.selectExpr("id", "array(INTERVAL '1' YEAR) AS v"), "column v: Spark gives no interval year to Python"),
     ]:
         with pytest.raises(OptionError, match=told):
             request(odd, {"url": fault_server.url_for("/users")})
+
+
+def test_columns_with_dots_in_their_names_come_out_as_they_were(spark: SparkSession, fault_server: FaultServer) -> None:
+    fault_server.route("GET /users/{id}", [{"body": {"name": "Ann"}}])
+    df = spark.range(7, 8, 1, 1).selectExpr("id", "'x' AS `a.b`", "named_struct('c d', id) AS `q``r`")
+    asked = request(df, {"url": fault_server.url_for("/users/{id}")}, "name STRING")
+    assert asked.columns == ["id", "a.b", "q`r", "response"]
+    [row] = asked.collect()
+    assert (row.id, row["a.b"], row["q`r"]["c d"], row.response.response_body.name) == (7, "x", 7, "Ann")
+    assert asked.select("`a.b`", "response.outcome").collect() == [("x", "accepted")]
 
 
 def test_an_error_of_a_task_names_the_request(spark: SparkSession, fault_server: FaultServer) -> None:

@@ -87,11 +87,11 @@ def test_records_are_not_guessed() -> None:
     """Several lists, or lists further down, are named with the option to paste."""
     assert refused({"result": ROWS, "errors": []}, None) == (
         "the answer holds several lists that may be the records: result, errors; name yours, as in "
-        '.option("records", "result"), or .option("records", "$") if the answer is one record'
+        "records=result, or records=$ if the answer is one record"
     )
     assert refused({"data": {"page": {"items": ROWS}}, "n": 1}, None) == (
         "the answer holds a list further down that may be the records: data.page.items; name yours, as in "
-        '.option("records", "data.page.items"), or .option("records", "$") if the answer is one record'
+        "records=data.page.items, or records=$ if the answer is one record"
     )
 
 

@@ -305,8 +305,8 @@ def test_messages_say_where_and_what() -> None:
         decoder.array(body)
     assert str(caught.value) == (
         'record 41: order.lines[].price must be DECIMAL(9,2), found "' + "x" * 76 + "...; change the schema, or keep "
-        'such records in a column with .option("mode", "PERMISSIVE"), or leave them out with '
-        '.option("mode", "DROPMALFORMED")'
+        "such records in a column with mode=PERMISSIVE, or leave them out with "
+        "mode=DROPMALFORMED"
     )
 
 

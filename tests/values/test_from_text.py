@@ -4,6 +4,7 @@ import csv
 import datetime as dt
 import io
 import pickle
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -109,10 +110,13 @@ def test_a_column_that_must_be_there(field: str, path: str) -> None:
 
 
 def test_columns_that_are_missing() -> None:
-    """A column the answer does not have ends the read, or is null; one that stands twice ends it always."""
-    with pytest.raises(ResponseError, match="no column at, amount: the first line names id, name"):
-        read(b"id,name\n1,a\n")
-    assert CsvDecoder(KEPT, PERMISSIVE).batch(b"id,name\n1,a\n").to_pylist() == [
+    """A column the answer does not have ends the read whatever the mode, or is null where it may be missing; one that
+    stands twice ends it always."""
+    for mode in ("FAILFAST", "DROPMALFORMED"):
+        with pytest.raises(ResponseError, match="no column at, amount: the first line names id, name"):
+            CsvDecoder(SCHEMA, ReadOptions(mode=mode)).batch(b"id,name\n1,a\n")
+    may_be_missing = replace(PERMISSIVE, missing="null")
+    assert CsvDecoder(KEPT, may_be_missing).batch(b"id,name\n1,a\n").to_pylist() == [
         {"id": 1, "name": "a", "at": None, "amount": None, "_corrupt": None}
     ]
     with pytest.raises(ResponseError, match="names id more than once"):

@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from trunkline.errors import OptionError
-from trunkline.values import JsonOptions, check_schema, encode, texts
+from trunkline.values import JsonDecoder, JsonOptions, ReadOptions, check_schema, encode, texts
 
 UTC = dt.timezone.utc
 WIDE = Context(prec=80)
@@ -305,6 +305,17 @@ def test_nan_is_refused_by_row_and_named_by_path() -> None:
     nulls = encode(batch, JsonOptions(non_finite="null"))
     assert nulls.errors == {}
     assert nulls.row(0) == b'{"a":{"b":[1.0,null]},"m":null}'
+
+
+@given(st.lists(st.lists(st.none() | st.floats(width=32)), min_size=1))
+def test_floats_with_words_read_back_as_the_same(values: list[list[float | None]]) -> None:
+    """With `text` NaN and the infinities come back, in lists and structs too."""
+    schema = pa.schema({"a": pa.list_(pa.float64()), "b": pa.struct({"x": pa.list_(pa.float32())})})
+    batch = pa.RecordBatch.from_pylist([{"a": row, "b": {"x": row}} for row in values], schema)
+    written = encode(batch, JsonOptions(non_finite="text", separator="\n"))
+    assert written.errors == {}
+    read = JsonDecoder(schema, ReadOptions()).lines(written.join(0, len(written)))
+    assert repr(read.to_pylist()) == repr(batch.to_pylist())
 
 
 def test_what_lies_under_a_null_is_not_looked_at() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from trunkline import __version__
@@ -75,7 +76,13 @@ def schedule_of(options: Options, rate: Rate | None) -> Schedule:
 
 
 def open_client(
-    options: Options, auth: Auth, static_headers: Mapping[str, str], *, reading: bool = False, tasks: int = 1
+    options: Options,
+    auth: Auth,
+    static_headers: Mapping[str, str],
+    *,
+    reading: bool = False,
+    tasks: int = 1,
+    no_page: bool = False,
 ) -> Client:
     """A client for one task.
 
@@ -85,8 +92,9 @@ def open_client(
         static_headers: Sent with every request, besides those of the options and the credential.
         reading: Nothing is changed by these requests, whatever their method: each may be repeated.
         tasks: How many tasks share the rate limit, where `rateLimitTasks` does not say.
+        no_page: Whether a page of HTML is no success; see `Rules`.
     """
-    rules = rules_of(options, renewable=auth.renewable, reading=reading)
+    rules = replace(rules_of(options, renewable=auth.renewable, reading=reading), no_page=no_page)
     groups: list[Mapping[str, str]] = [
         {"User-Agent": f"trunkline/{__version__}", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"},
         static_headers,

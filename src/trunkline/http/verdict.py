@@ -10,6 +10,7 @@ A verdict of `accepted`, `rejected`, `ambiguous` or `exhausted` ends the request
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -32,6 +33,8 @@ _FAMILIES = tuple((f"{name}-Remaining", f"{name}-Reset") for name in ("X-RateLim
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, TOO_LARGE, _TOO_MANY, _UNAVAILABLE = 401, 403, 404, 413, 429, 503
 # The credential is what was refused.
 CREDENTIAL_REFUSED = frozenset({_UNAUTHORIZED, _FORBIDDEN})
+# How a page for people begins, after blanks and a byte order mark.
+_PAGE = re.compile(rb"(\xef\xbb\xbf)?\s*<(!doctype\s+)?html\b", re.IGNORECASE)
 # A refusal with one of these may be about one row of the batch, so the batch is halved to find it.
 MAY_BE_ONE_ROW = frozenset({400, TOO_LARGE, 422})
 
@@ -76,6 +79,7 @@ class Rules:
         max_wait: The longest `Retry-After` that is waited for, seconds.
         renewable: The credential can be fetched anew when a 401 says that it has run out.
         reading: Nothing is changed by these requests whatever their method: a search by POST may be repeated.
+        no_page: Requests are made of JSON, or ask for it: a page of HTML is no sign that an API took them.
         door: The user's `judge(exchange) -> Verdict | None`, asked first for every complete answer.
     """
 
@@ -86,6 +90,7 @@ class Rules:
     door: Callable[[Exchange], Verdict | None] | None = None
     renewable: bool = False
     reading: bool = False
+    no_page: bool = False
 
 
 def judge(exchange: Exchange, rules: Rules) -> Verdict:
@@ -101,10 +106,20 @@ def judge(exchange: Exchange, rules: Rules) -> Verdict:
         if verdict is not None:
             return _of_door(verdict, exchange, rules)
     if status in rules.success:
+        if rules.no_page and _is_page(exchange):
+            reason = (
+                f"status {status}, but a page of HTML: a login page, a proxy's notice or another url than the API's"
+            )
+            return Verdict("ambiguous", reason, auth=True)
         pause = quota_pause(exchange.headers)
         # A quota that is closed for longer than is waited for stops the task at the next refusal, which tells why.
         return Verdict("accepted", pause=pause) if 0.0 < pause <= rules.max_wait else ACCEPTED
     return _judge_refusal(exchange, rules)
+
+
+def _is_page(exchange: Exchange) -> bool:
+    """Whether an answer is a page for people. Both name and text count: many a server calls a bare `ok` HTML."""
+    return _PAGE.match(exchange.body) is not None and "html" in exchange.headers.get("Content-Type", "").lower()
 
 
 def _of_door(verdict: object, exchange: Exchange, rules: Rules) -> Verdict:

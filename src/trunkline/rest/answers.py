@@ -19,6 +19,7 @@ import pyarrow as pa
 from trunkline.errors import ResponseError
 from trunkline.http.message import Outcome, loggable_headers
 from trunkline.values import JsonDecoder, ReadOptions
+from trunkline.values.absent import AbsentFields
 from trunkline.values.envelope import BOM
 
 # Outcomes that are the server's last word, and statuses that are about the credential, whatever the request.
@@ -177,10 +178,9 @@ class ResponseColumn:
         self._decoder: JsonDecoder | None = None
         if parsed:
             # The decoder fills structs only; any type is one field of such.
-            read = self._without_corrupt()
-            self._decoder = JsonDecoder(pa.schema([pa.field("value", read)]), ReadOptions(
-                timestamps=options.timestamps, zone=options.zone
-            ))  # fmt: skip
+            read = pa.schema([pa.field("value", self._without_corrupt())])
+            self._decoder = JsonDecoder(read, ReadOptions(timestamps=options.timestamps, zone=options.zone))
+            self._absent = AbsentFields(read, options.missing, around="value")
 
     def array(self, answers: Sequence[Answer], named: Callable[[int], str]) -> pa.StructArray:
         """The column for these answers, in their order.
@@ -190,7 +190,8 @@ class ResponseColumn:
             named: Names the request of a row, for an error.
 
         Raises:
-            ResponseError: A body does not fit, with `mode=FAILFAST`.
+            ResponseError: A body does not fit, with `mode=FAILFAST`; or a field of the schema is in none of them, and
+                should be.
         """
         kinds, statuses, said, attempts, headers, raw, requested_at, elapsed, _ = zip(*answers, strict=True)
         outcomes = list(kinds)
@@ -245,6 +246,11 @@ class ResponseColumn:
         rows = [i for i, body in enumerate(found) if body]
         texts = [_wrapped(body) for body in found if body]
         batch, problems = decoder.documents(texts)
+        if texts:
+            try:
+                self._absent.look(batch.columns, lambda: texts)
+            except ResponseError as error:
+                raise ResponseError(f"{named(rows[0])}: {error}") from None
         for number, problem in sorted(problems.items()):
             row = rows[number]
             text = f"the body does not fit the schema: {problem.removeprefix('value.')}"

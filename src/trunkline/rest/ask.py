@@ -119,7 +119,10 @@ def _requested(df: DataFrame, options: Mapping[str, Any], schema: str | DataType
     warn_of_literals(parsed)
     rows = df.schema
     plan, out = plan_of(rows, parsed, schema, streaming=df.isStreaming)
-    return df.mapInArrow(_asker(df, plan, rows.jsonValue()), out)
+    # Spark's mapInArrow looks columns up by their names, and takes a dot for a field of a struct.
+    plain = [f"c{number}" for number in range(len(rows))]
+    odd = any("." in name or "`" in name for name in rows.names)
+    return (df.toDF(*plain) if odd else df).mapInArrow(_asker(df, plan, rows.jsonValue()), out)
 
 
 def _asker(df: DataFrame, plan: AskPlan, rows: dict[str, Any]) -> Asker:
@@ -140,8 +143,8 @@ def ask_partition(plan: AskPlan, rows: dict[str, Any], batches: Iterator[pa.Reco
 
     Args:
         plan: Of the request.
-        rows: The schema of the rows, as JSON, for the summary of a stream's log.
-        batches: The rows.
+        rows: The schema of the rows, as JSON: for their names, and the summary of a stream's log.
+        batches: The rows, their columns in the order of that schema.
     """
     from trunkline.micro_batch import micro_batch_around, task_context
 
@@ -149,12 +152,23 @@ def ask_partition(plan: AskPlan, rows: dict[str, Any], batches: Iterator[pa.Reco
     batch = micro_batch_around(context) if plan.streaming else None
     run = batch.query_id if batch else plan.run_id
     task = Task(run, batch.number if batch else None, context.partitionId(), context.taskAttemptId())
+    names = [field["name"] for field in rows["fields"]]
     with WithoutFrames():
-        yield from Asking(plan, task).run(batches)
+        yield from Asking(plan, task).run(_named(batch, names) for batch in batches)
     responses = plan.options["responses"]
     if batch is not None and task.partition == 0 and responses:
         name = f"{run}-{batch.number}"
         write_summary(locate(responses), name, _summary(run, rows) | {"batch_id": batch.number})
+
+
+def _named(batch: pa.RecordBatch, names: list[str]) -> pa.RecordBatch:
+    """The rows under the names that they have in the DataFrame: those that Spark does not find have others here."""
+    import pyarrow as pa
+
+    if batch.schema.names == names:
+        return batch
+    fields = [field.with_name(name) for field, name in zip(batch.schema, names, strict=True)]
+    return pa.RecordBatch.from_arrays(batch.columns, schema=pa.schema(fields))
 
 
 def _summary(run: str, rows: dict[str, Any]) -> dict[str, Any]:
@@ -171,32 +185,21 @@ def _body_type(schema: str | DataType | None) -> DataType | None:
     """
     from pyspark.sql.types import DataType, _parse_datatype_string
 
+    from trunkline.values.spark_types import nullable
+
     if schema is None:
         return None
     if isinstance(schema, DataType):
-        return _nullable(schema)
+        return nullable(schema)
     if not isinstance(schema, str):
         raise OptionError(f"request: the schema is DDL or a type of Spark, not {type(schema).__name__}")
     if not schema.strip():
         raise OptionError('request: the schema is empty: name fields, as in "name STRING", or leave it out')
     try:
-        return _nullable(_parse_datatype_string(schema))
+        return nullable(_parse_datatype_string(schema))
     except Exception as error:  # noqa: BLE001 - a parse error has a class of its own on each kind of Spark
         said = str(error).strip().splitlines()[0]
         raise OptionError(f"request: the schema {schema!r} cannot be read: {said}") from None
-
-
-def _nullable(kind: DataType) -> DataType:
-    """The type with everything in it nullable: an API does not keep what a schema promises."""
-    from pyspark.sql.types import ArrayType, MapType, StructField, StructType
-
-    if isinstance(kind, StructType):
-        return StructType([StructField(field.name, _nullable(field.dataType), True, field.metadata) for field in kind])
-    if isinstance(kind, ArrayType):
-        return ArrayType(_nullable(kind.elementType), True)
-    if isinstance(kind, MapType):
-        return MapType(_nullable(kind.keyType), _nullable(kind.valueType), True)
-    return kind
 
 
 def _column(body: DataType | None) -> StructType:
@@ -235,11 +238,12 @@ def _reading(options: Options, body: DataType | None) -> ReadOptions:
         corrupt_column=name if kept else None,
         timestamps=options["timestamps"],
         zone=options["timeZone"],
+        missing=options["missingFields"],
     )
 
 
 def _check_columns(rows: StructType, options: Options) -> None:
-    """Refuse names that stand twice, the added one among them, columns that do not get here, and `results.id` of none.
+    """Refuse names that stand twice, the added one among them, types that do not get here, and `results.id` of none.
 
     Raises:
         OptionError: With every problem at once.
@@ -250,10 +254,6 @@ def _check_columns(rows: StructType, options: Options) -> None:
     column = options["responseColumn"]
     if column.lower() in map(str.lower, names):
         problems.append(f"column {column} is there already: name another one in responseColumn")
-    dotted = [name for name in names if "." in name or "`" in name]
-    problems += [
-        f"column {name}: Spark's mapInArrow takes no name with a dot or backtick; rename it" for name in dotted
-    ]
     if not names:
         problems.append("there is no column: Spark loses such rows on their way to Python; select one")
     problems += [

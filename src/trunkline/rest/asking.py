@@ -22,15 +22,16 @@ from trunkline.coordination.task import TaskProgress
 from trunkline.errors import ResponseLogError, TrunklineError
 from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner
-from trunkline.http.message import Outcome, Request, head_of, without_query
+from trunkline.http.message import Outcome, Request, head_of
 from trunkline.http.prefetch import Prefetched
 from trunkline.http.setup import link_of, open_client
 from trunkline.options import Options
 from trunkline.responses import Task
-from trunkline.rest.answers import Answer, AnswerMemory, ResponseColumn, answer_of
+from trunkline.rest.answers import Answer, AnswerMemory, answer_of
 from trunkline.rest.ask_log import AskLog
 from trunkline.rest.entries import Entry
-from trunkline.rest.parts import Part, Parts
+from trunkline.rest.leaving import Leaving
+from trunkline.rest.parts import Cut, Part, Parts
 from trunkline.rest.request_keys import RequestKeys
 from trunkline.rest.request_options import by_pages, may_ask_again
 from trunkline.rest.request_sending import Sending
@@ -39,8 +40,6 @@ from trunkline.rest.standing import Standing
 from trunkline.rest.write_options import content_type
 from trunkline.values import ReadOptions
 
-# Rows of a part: few, so that `limit(5)` asks for few; parts that need no request double up to the larger number.
-_PART_ROWS, _MOST_PART_ROWS = 100, 6400
 # Rows under way, in parts of the smallest size: thirty times as many as requests in flight at most.
 _MOST_PARTS = 64
 # Answers remembered for equal requests to come take about so much, bytes.
@@ -49,10 +48,6 @@ _MOST_REMEMBERED = 64 * 1024 * 1024
 _MOST_READY = 2
 # How long whoever wants no more rows waits for the log to be written, seconds.
 _CLOSING = 3.0
-# What leaves at once, bytes: Arrow's texts end at 2 GiB, and a part may hold more.
-_MOST_LEAVING = 256 * 1024 * 1024
-# Parts whose answers take more than this do not grow, bytes.
-_LARGE_PART = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -96,15 +91,15 @@ class Asking:
         self._clean = self._cleaner.clean
         self._keys = RequestKeys(options)
         self._keyed = options["idempotency.header"] is not None
-        # The column is made in the thread that wants the rows.
-        self._column = ResponseColumn(plan.column, plan.reading, Cleaner(options, self._auth).clean, parsed=plan.parsed)
+        # Used in the thread that wants the rows.
+        self._leaving = Leaving(options, plan.column, plan.reading, Cleaner(options, self._auth).clean, plan.parsed)
         self._log: AskLog | None = None
         self._out: queue.SimpleQueue[tuple[Part, list[Answer]] | BaseException | None] = queue.SimpleQueue()
         self._unwanted_since: float | None = None
         self._remembered = AnswerMemory(_MOST_REMEMBERED)
         self._flying: dict[bytes, list[tuple[Part, int]]] = {}
-        self._part_rows = self._fitting(_PART_ROWS)
-        self._parts = Parts(_MOST_PARTS * self._part_rows, keep_order=options["keepOrder"])
+        self._cut = Cut(options["batch.rows"])
+        self._parts = Parts(_MOST_PARTS * self._cut.rows, keep_order=options["keepOrder"])
         self._left = 0
         self._ended = False
         headers = {"Accept": "application/json"} if plan.parsed or by_pages(options) else {}
@@ -112,7 +107,8 @@ class Asking:
             headers["Content-Type"] = kind
             if options["compression"] == "gzip":
                 headers["Content-Encoding"] = "gzip"
-        self._client = open_client(options, self._auth, headers, reading=may_ask_again(options))
+        api = any("json" in value for value in headers.values())
+        self._client = open_client(options, self._auth, headers, reading=may_ask_again(options), no_page=api)
         self._standing = Standing(options, self._client, self._clean)
         name = f"request/{task.run}/{task.batch}/{task.partition}/{task.attempt_id}"
         self._progress = TaskProgress(link_of(options), name)
@@ -136,7 +132,7 @@ class Asking:
             while (item := self._out.get()) is not None:
                 if isinstance(item, BaseException):
                     raise item
-                yield from self._batches(*item)
+                yield from self._leaving.batches(*item)
         finally:
             # Where the rows ended by themselves this does nothing.
             self._unwanted_since = time.monotonic()
@@ -158,7 +154,7 @@ class Asking:
             if self._options["responses"]:
                 self._log = AskLog(self._options, self._task, self._cleaner)
             schedule = self._client.schedule
-            pieces = self._pieces(source.items(may_block=lambda: schedule.idle))
+            pieces = self._cut.pieces(self._builder.rechunked(source.items(may_block=lambda: schedule.idle)))
             while not self._ended and self._client.stopped is None:
                 for outcome in self._client.send(self._requests(pieces)):
                     if self._nobody_waits():
@@ -189,18 +185,6 @@ class Asking:
                 self._client.close()
                 self._tell_progress(done=True)
 
-    def _pieces(self, batches: Iterator[pa.RecordBatch | None]) -> Iterator[pa.RecordBatch | None]:
-        """The rows, cut into parts; None where the next are not there yet."""
-        for batch in self._builder.rechunked(batches):
-            if batch is None:
-                yield None
-                continue
-            start = 0
-            while start < len(batch):
-                piece = batch.slice(start, self._part_rows)
-                start += len(piece)
-                yield piece
-
     def _requests(self, pieces: Iterator[pa.RecordBatch | None]) -> Iterator[Request | None]:
         """Requests for the rows, until all are asked for or rows can leave and nothing is on its way."""
         for piece in pieces:
@@ -212,8 +196,7 @@ class Asking:
             part = self._part(piece)
             asked = self._sending.asked
             yield from self._asking(part)
-            grows = asked == self._sending.asked and part.size < _LARGE_PART
-            self._part_rows = self._fitting(min(2 * self._part_rows, _MOST_PART_ROWS) if grows else _PART_ROWS)
+            self._cut.learn(part, asked=asked != self._sending.asked)
             if self._client.schedule.idle and self._parts.ready:
                 return
             while self._parts.full and self._client.stopped is None:
@@ -295,7 +278,7 @@ class Asking:
             self._parts.answer(other, place, answer)
 
     def _heed(self, part: Part, row: int, answer: Answer) -> None:
-        self._standing.heed(answer, lambda: self._named(part, row))
+        self._standing.heed(answer, lambda: self._clean(part.named(row)))
 
     def _hand_over(self) -> None:
         """Let the parts leave that are whole."""
@@ -308,22 +291,6 @@ class Asking:
             if self._progress.active:
                 self._progress.rows(answer.kind for answer in left[1])
             self._out.put(left)
-
-    def _batches(self, part: Part, answers: list[Answer]) -> Iterator[pa.RecordBatch]:
-        """The rows of a part as they came, with their answers: one batch, or more where answers are very large."""
-        start = size = 0
-        for row, answer in enumerate(answers):
-            if size + answer.size > _MOST_LEAVING and row > start:
-                yield self._batch(part, start, answers[start:row])
-                start, size = row, 0
-            size += answer.size
-        yield self._batch(part, start, answers[start:])
-
-    def _batch(self, part: Part, start: int, answers: list[Answer]) -> pa.RecordBatch:
-        batch = part.chunk.batch.slice(start, len(answers))
-        column = self._column.array(answers, lambda row: self._named(part, start + row))
-        schema = batch.schema.append(pa.field(self._options["responseColumn"], column.type))
-        return pa.RecordBatch.from_arrays([*batch.columns, column], schema=schema)
 
     def _tell_progress(self, *, done: bool = False) -> None:
         if self._progress.active:
@@ -345,15 +312,6 @@ class Asking:
         self._heed(part, row, answer)
         for other, place in self._flying.pop(part.keys[row], ()) if part.keys else ():
             self._refuse_unsendable(other, place, reason)
-
-    def _named(self, part: Part, row: int) -> str:
-        """A row's request, for an error."""
-        return self._clean(f"{part.method(row)} {without_query(part.url(row))}")
-
-    def _fitting(self, rows: int) -> int:
-        """The rows of a part: so many that no request is cut short by where a part ends."""
-        most: int = self._options["batch.rows"]
-        return -(-rows // most) * most
 
     def _guarded(self, call: Callable[..., None], *arguments: Any) -> None:
         """Make a call that may find the log broken: nothing may be sent unrecorded then."""

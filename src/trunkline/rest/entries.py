@@ -10,8 +10,6 @@ import pyarrow as pa
 from trunkline.http.message import Outcome
 from trunkline.http.verdict import CREDENTIAL_REFUSED, Rules, refusal_kind
 from trunkline.rest.results import ResultReader, ResultsError, RowResult
-from trunkline.values import texts
-from trunkline.values.envelope import BOM
 
 
 class Entry(NamedTuple):
@@ -50,7 +48,7 @@ def entries_of(
     if outcome.kind == "rejected" and not exchange.body:
         return None
     try:
-        found = reader.entries(exchange.body.removeprefix(BOM), len(rows), lambda: _ids(reader, batch, rows))
+        found = reader.entries(exchange.body, len(rows), lambda: reader.ids(batch, rows))
     except ResultsError as error:
         if outcome.kind == "rejected":
             return None
@@ -64,12 +62,3 @@ def _entry(outcome: Outcome, result: RowResult, text: bytes, rules: Rules) -> En
         return Entry("accepted", status, "", text)
     kind = refusal_kind(result.status, outcome.request, rules) if result.status else "rejected"
     return Entry(kind, status, result.reason or outcome.reason, text)
-
-
-def _ids(reader: ResultReader, batch: pa.RecordBatch, rows: Sequence[int]) -> list[str | None]:
-    name = (reader.id_field or "").rpartition(".")[2]
-    if name not in batch.schema.names:
-        message = f"results.id={reader.id_field}: there is no column {name} to tell rows by"
-        raise ResultsError(message)
-    found: list[str | None] = texts(batch.column(name)).take(pa.array(rows, pa.int64())).to_pylist()
-    return found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from trunkline.http.cleaner import Cleaner
 from trunkline.http.message import Outcome, Request, loggable_headers
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
     from trunkline.rest.rows import Chunk
 
 # How a row is kept: complete, so that `rejected()` can give it back with its types.
-_WHOLE_ROW = JsonOptions(non_finite="null", decimals="string")
+_WHOLE_ROW = JsonOptions(non_finite="text", decimals="string")
 
 
 class Journal:
@@ -87,22 +85,9 @@ class Journal:
 
 
 def whole_rows(batch: pa.RecordBatch) -> list[str | None]:
-    """Each row as JSON that Spark reads back with its types; what JSON has no number for stands as text, `"NaN"`."""
-    columns = [_with_words(column) if pa.types.is_floating(column.type) else column for column in batch.columns]
-    whole = encode(pa.RecordBatch.from_arrays(columns, names=batch.schema.names), _WHOLE_ROW)
+    """Each row as JSON that reads back with its types; what JSON has no number for stands as text, `"NaN"`."""
+    whole = encode(batch, _WHOLE_ROW)
     return [None if row in whole.errors else whole.row(row).decode() for row in range(len(whole))]
-
-
-def _with_words(column: pa.Array) -> pa.Array:
-    if pc.all(pc.is_finite(column), min_count=0).as_py():
-        return column
-    return pa.array([None if value is None else _word(value) for value in column.to_pylist()], pa.string())
-
-
-def _word(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    return repr(value) if math.isfinite(value) else ("Infinity" if value > 0 else "-Infinity")
 
 
 def _wanted(when: str, *, failed: bool) -> bool:

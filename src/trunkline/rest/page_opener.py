@@ -133,7 +133,7 @@ class PageOpener:
             if others:
                 raise ResponseError(
                     f"{envelope.path} is empty beside {', '.join(others[:5])}: no records, or one record with an empty "
-                    f'list? Add .option("records", "{envelope.path}") or .option("records", "$")'
+                    f"list? Set records={envelope.path} or records=$"
                 )
 
     def _counted(self, body: bytes) -> int:

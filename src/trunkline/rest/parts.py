@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 
+import pyarrow as pa
+
+from trunkline.http.message import without_query
 from trunkline.rest.answers import Answer
 from trunkline.rest.rows import Chunk
 
+# Rows of a part; parts that need no request double up to the larger number, unless their answers take more than this,
+# bytes.
+_PART_ROWS, _MOST_PART_ROWS = 100, 6400
+_LARGE_PART = 4 * 1024 * 1024
 # Answers that wait for the rest of their part never take much more than this, bytes.
 _MOST_WAITING = 64 * 1024 * 1024
 
@@ -38,6 +46,45 @@ class Part:
     def url(self, row: int) -> str:
         """Its URL."""
         return _at(self.chunk.urls, row)
+
+    def named(self, row: int) -> str:
+        """A row's request, for an error; credentials in it are still to be cut out."""
+        return f"{self.method(row)} {without_query(self.url(row))}"
+
+
+class Cut:
+    """Cuts rows into parts: few rows each, so that `limit(5)` asks for few; parts that need no request are larger.
+
+    Args:
+        together: Rows that share a request: none is cut short by where a part ends.
+
+    Attributes:
+        rows: Of the next part.
+    """
+
+    def __init__(self, together: int) -> None:
+        self._together = together
+        self.rows = self._fitting(_PART_ROWS)
+
+    def pieces(self, batches: Iterator[pa.RecordBatch | None]) -> Iterator[pa.RecordBatch | None]:
+        """The rows of the parts; None where the next are not there yet."""
+        for batch in batches:
+            if batch is None:
+                yield None
+                continue
+            start = 0
+            while start < len(batch):
+                piece = batch.slice(start, self.rows)
+                start += len(piece)
+                yield piece
+
+    def learn(self, part: Part, *, asked: bool) -> None:
+        """Set the size of the next part by the last one, for which requests were made or were not."""
+        grows = not asked and part.size < _LARGE_PART
+        self.rows = self._fitting(min(2 * self.rows, _MOST_PART_ROWS) if grows else _PART_ROWS)
+
+    def _fitting(self, rows: int) -> int:
+        return -(-rows // self._together) * self._together
 
 
 class Parts:

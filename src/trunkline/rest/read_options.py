@@ -85,6 +85,13 @@ READ = (
         "_corrupt_record", group="Records", applies=ANSWERS, known_as=("corruptRecordColumn",),
     ),
     Option(
+        "missingFields", CHOICE,
+        "A field of the schema that no record of the first ones has: an error where they have another of nearly its "
+        "name (`misspelt`), an error in any case, or null.", "misspelt", choices=("misspelt", "error", "null"),
+        group="Records", applies=ANSWERS,
+        known_as=("unknownFields", "requiredFields", "ignoreMissingFields", "failOnMissingFields"),
+    ),
+    Option(
         "timestamps", CHOICE, "What a number is in a column of timestamps or dates.", "iso",
         choices=("iso", "epochSeconds", "epochMillis"), group="Records", applies=ANSWERS,
         known_as=("timestampFormat", "dateFormat"),

@@ -86,7 +86,7 @@ def format_rule(options: Options) -> Iterator[str]:
             if options.given(name):
                 yield f"{name} does nothing with format={kind}"
     if kind in {"text", "binary"}:
-        for name in ("mode", "columnNameOfCorruptRecord", "timestamps", "timeZone", "samplePages"):
+        for name in ("mode", "columnNameOfCorruptRecord", "missingFields", "timestamps", "timeZone", "samplePages"):
             if options.given(name):
                 yield f"{name} does nothing with format={kind}, which has one column, value"
     if kind in {"csv", "text", "binary"} and options["pagination"] == "lastRecord":

@@ -27,6 +27,7 @@ from trunkline.rest.page_request import PageRequests
 from trunkline.rest.pages import Connection, Pages, read_ahead
 from trunkline.rest.paging import OffsetPaging, PagePaging, Walk, paging_of
 from trunkline.rest.slices import Slice
+from trunkline.values.absent import AbsentFields
 from trunkline.values.envelope import Envelope
 from trunkline.values.from_json import Decoded, JsonDecoder
 from trunkline.values.from_text import CsvDecoder, binary_batch, text_batch
@@ -65,6 +66,8 @@ class PageDecoder:
         options = record_options(plan.options, plan.schema.names)
         self._json = JsonDecoder(plan.schema, options) if self._format in {"json", "ndjson"} else None
         self._csv = CsvDecoder(plan.schema, options) if self._format == "csv" else None
+        self._read = [number for number, name in enumerate(plan.schema.names) if name != options.corrupt_column]
+        self._absent = AbsentFields([plan.schema.field(number) for number in self._read], options.missing)
 
     @property
     def malformed(self) -> int:
@@ -81,15 +84,21 @@ class PageDecoder:
         """The records of a page.
 
         Raises:
-            ResponseError: A record does not fit, with `mode=FAILFAST`.
+            ResponseError: A record does not fit, with `mode=FAILFAST`; or a field of the schema is in none of them, and
+                should be.
         """
         if page.envelope is not None and page.count and not self._checked:
             self._checked = True
             self._check_columns(page.envelope)
         if self._json is not None:
-            if page.envelope is None:
-                return self._json.lines(page.body)
-            return self._json.array(page.envelope.records, page.decoded)
+            envelope = page.envelope
+            if envelope is None:
+                batch = self._json.lines(page.body)
+            else:
+                batch = self._json.array(envelope.records, page.decoded)
+            columns = [batch.column(number) for number in self._read]
+            self._absent.look(columns, lambda: page.body.splitlines() if envelope is None else envelope.texts())
+            return batch
         if self._csv is not None:
             return self._csv.batch(page.body)
         return (text_batch if self._format == "text" else binary_batch)(page.body, self._schema)
@@ -119,6 +128,7 @@ def record_options(options: Options, columns: list[str]) -> ReadOptions:
         zone=options["timeZone"],
         csv_header=options["csv.header"],
         csv_separator=options["csv.separator"],
+        missing=options["missingFields"],
     )
 
 

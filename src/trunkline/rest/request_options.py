@@ -24,7 +24,8 @@ ASK = (
     ),
     Option(
         "maxRequests", INTEGER,
-        "For a try: each task sends no more requests, tries of one counted once; its other rows are `unsent`.",
+        "For a try: the most requests of each task (not of the query), tries of one counted once; its other rows are "
+        "`unsent`.",
         minimum=1, example="100", group="Asking", applies=ASKS, known_as=("limit", "requestLimit", "maxCalls"),
     ),
     Option(

@@ -15,11 +15,13 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import orjson
+import pyarrow as pa
 
 from trunkline.errors import ResponseError
 from trunkline.options import Options
 from trunkline.rest.paths import at
-from trunkline.values import open_envelope
+from trunkline.values import open_envelope, texts
+from trunkline.values.envelope import BOM
 
 # How much of a reason that is not text is kept.
 _REASON_LENGTH = 300
@@ -46,13 +48,21 @@ class ResultReader:
         ok: The field that says accepted: a boolean, or a status in `success`.
         error: The field that holds the reason; without `ok`, its presence is the refusal.
         success: Statuses that mean accepted.
+        key: The column that names a row where none is called like `id_field`.
     """
 
     def __init__(
-        self, path: str, id_field: str | None, ok: str | None, error: str | None, success: Collection[int]
+        self,
+        path: str,
+        id_field: str | None,
+        ok: str | None,
+        error: str | None,
+        success: Collection[int],
+        key: str | None = None,
     ) -> None:
         self._path = path
-        self.id_field = id_field
+        self._id_field = id_field
+        self._key = key
         self._ok = ok
         self._error = error
         self._success = success
@@ -68,7 +78,22 @@ class ResultReader:
             options["results.ok"],
             options["results.error"],
             options["successCodes"],
+            next(iter(options["keyColumns"] or ()), None),
         )
+
+    def ids(self, batch: pa.RecordBatch, rows: Sequence[int]) -> list[str | None]:
+        """What names the rows of a batch in an answer.
+
+        Raises:
+            ResultsError: There is no such column.
+        """
+        column = (self._id_field or "").rpartition(".")[2]
+        name = next((one for one in (column, self._key) if one in batch.schema.names), None)
+        if name is None:
+            message = f"results.id={self._id_field}: there is no column {column} to tell rows by"
+            raise ResultsError(message)
+        found: list[str | None] = texts(batch.column(name)).take(pa.array(rows, pa.int64())).to_pylist()
+        return found
 
     def read(self, body: bytes, count: int, ids: Callable[[], Sequence[str | None]]) -> list[RowResult]:
         """The fate of each row, in the order the rows were sent.
@@ -76,7 +101,7 @@ class ResultReader:
         Args:
             body: The answer.
             count: Rows sent.
-            ids: Gives the text of each row's `results.id` column; called only when it is needed.
+            ids: Gives what names each row, as `ids` has it; called only when it is needed.
 
         Raises:
             ResultsError: Not JSON, no list at the path, another number of entries, or entries that name no row.
@@ -94,14 +119,14 @@ class ResultReader:
         """
         entries = self._entries(body, count)
         try:
-            texts = open_envelope(body, self._path).texts()
+            parts = open_envelope(body, self._path).texts()
         except ResponseError as error:
             raise ResultsError(str(error)) from None
-        return [(self._result(entries[place]), texts[place]) for place in self._places(entries, ids)]
+        return [(self._result(entries[place]), parts[place]) for place in self._places(entries, ids)]
 
     def _entries(self, body: bytes, count: int) -> list[Any]:
         try:
-            found: Any = orjson.loads(body)
+            found: Any = orjson.loads(body.removeprefix(BOM))
         except orjson.JSONDecodeError:
             message = "the answer to the batch is not JSON"
             raise ResultsError(message) from None
@@ -116,13 +141,13 @@ class ResultReader:
 
     def _places(self, entries: list[Any], ids: Callable[[], Sequence[str | None]]) -> Sequence[int]:
         """Where the entry of each row stands."""
-        return range(len(entries)) if self.id_field is None else self._by_id(entries, ids())
+        return range(len(entries)) if self._id_field is None else self._by_id(entries, ids())
 
     def _by_id(self, entries: list[Any], ids: Sequence[str | None]) -> list[int]:
-        named = {_text(at(entry, self.id_field or "")): place for place, entry in enumerate(entries)}
+        named = {_text(at(entry, self._id_field or "")): place for place, entry in enumerate(entries)}
         missing = [name for name in ids if name is None or name not in named]
         if missing or len(set(ids)) != len(ids):
-            message = f"the answer to the batch does not name each row once by {self.id_field}"
+            message = f"the answer to the batch does not name each row once by {self._id_field}"
             raise ResultsError(message)
         return [named[name or ""] for name in ids]
 

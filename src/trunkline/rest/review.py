@@ -16,6 +16,7 @@ from trunkline.errors import OptionError
 from trunkline.responses import locate, read_summaries
 from trunkline.rest.asked import ASKED, counted
 from trunkline.rest.door import Door
+from trunkline.rest.kept_rows import with_types
 from trunkline.rest.options import write_options
 from trunkline.rest.rows import RequestBuilder
 from trunkline.rest.write_options import content_type
@@ -44,11 +45,18 @@ def preview(df: DataFrame, options: Mapping[str, Any], n: int = 5) -> list[dict[
     Raises:
         OptionError: As the write would raise it.
     """
+    from trunkline.rest.writer import check_columns
+    from trunkline.values.spark_rows import from_rows
+    from trunkline.values.spark_types import arrow_schema
+
     parsed = write_options(options)
+    check_columns(df.schema, parsed)
     builder = RequestBuilder(parsed, df.columns)
     door = Door(parsed, batched=builder.batched)
     found: list[dict[str, Any]] = []
-    for batch in builder.rechunked(iter(df.limit(n).toArrow().combine_chunks().to_batches())):
+    # Not by toArrow(), which fails on a null of what has parts that are never null: a Variant, a struct.
+    rows = from_rows(df.limit(n).collect(), df.schema, arrow_schema(df.schema))
+    for batch in builder.rechunked(iter((rows,))):
         if batch is None:
             continue
         chunk = builder.chunk(builder.ordered(batch))
@@ -93,7 +101,8 @@ def summary(responses: str) -> list[dict[str, Any]]:
 def rejected(spark: SparkSession, responses: str, run_id: str | None = None) -> DataFrame:
     """The rows that were not accepted, with the columns and types they had, to be mended and written again.
 
-    A row that a later attempt of the same run got accepted is not among them.
+    A row that a later attempt of the same run got accepted is not among them. A Variant that held the null of JSON is
+    null. Wants pandas on the driver, as Spark's mapInArrow does.
 
     Args:
         spark: The session to read with.
@@ -132,9 +141,7 @@ def rejected(spark: SparkSession, responses: str, run_id: str | None = None) -> 
         f.lit("a refused row was not kept in the response log (log.row), or JSON cannot hold its values")
     )
     refused = refused.withColumn("row", f.coalesce("row", lost.cast("string")))
-    told = f.struct(*_TOLD).alias(RESPONSE_COLUMN)
-    typed = f.from_json("row", schema, {"mode": "FAILFAST"})
-    return refused.select(typed.alias("_row"), told).select("_row.*", RESPONSE_COLUMN)
+    return with_types(refused.select("row", f.struct(*_TOLD).alias(RESPONSE_COLUMN)), schema)
 
 
 def _text(body: bytes | None) -> str | None:

@@ -11,10 +11,8 @@ Everything is computed per column; what is left per row is cutting a slice out o
 from __future__ import annotations
 
 import hashlib
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
-from urllib.parse import quote_plus
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,13 +20,11 @@ import pyarrow.compute as pc
 from trunkline.errors import OptionError
 from trunkline.http.message import Request
 from trunkline.options import Options
+from trunkline.rest.bodies import Bodies
 from trunkline.rest.template import Refused, Template, UrlTemplate
-from trunkline.rest.write_options import batch_format
-from trunkline.values import JsonOptions, JsonRows, encode, row_digests, texts
+from trunkline.values import JsonRows, row_digests, texts
 
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
-# zlib's own default: on JSON, higher levels cost twice the time for a few percent.
-_GZIP_LEVEL, _GZIP_WRAPPER = 6, 31
 # Rows held back to fill a request never take more memory than this, bytes.
 _MOST_KEPT = 64 * 1024 * 1024
 
@@ -91,29 +87,16 @@ class RequestBuilder:
         }
         self._method: str = options["method"]
         self._method_column: str | None = options["methodColumn"]
-        self._kind: str = options["body.type"]
-        self._ready: str | None = options["bodyColumn"]
         self._keys: tuple[str, ...] = tuple(options["keyColumns"] or ())
         self._order: str | None = options["orderColumn"]
         self._rows: int = options["batch.rows"]
         self._bytes: int = options["batch.bytes"]
-        self._shape = batch_format(options)
         self._max_splits: int = options["batch.maxSplits"]
-        self._gzip = options["compression"] == "gzip"
         self._quote_key: bool = options["idempotency.quote"]
         self._named: bool = options["idempotency.header"] is not None
-        self._before, self._after = _brackets(self._shape, options["batch.envelope"])
-        self._json = JsonOptions(
-            nulls=options["body.nulls"],
-            non_finite=options["body.nonFinite"],
-            decimals=options["body.decimals"],
-            timestamps=options["body.timestamps"],
-            separator="\n" if self._shape == "ndjson" else ",",
-        )
         used = {*self._url.columns, *(c for t in self._headers.values() for c in t.columns)}
         used |= {self._method_column} if self._method_column else set()
-        self._body_columns: list[str] = list(options["bodyColumns"] or [name for name in columns if name not in used])
-        self._whole = self._body_columns == list(columns)
+        self._bodies = Bodies(options, columns, used)
         self._check(options, columns, used)
 
     @property
@@ -126,7 +109,7 @@ class RequestBuilder:
         wanted = {
             "url, params or headers": sorted(used - {self._method_column}),
             "methodColumn": [self._method_column] if self._method_column else [],
-            "bodyColumn": [self._ready] if self._ready else [],
+            "bodyColumn": [options["bodyColumn"]] if options["bodyColumn"] else [],
             "bodyColumns": list(options["bodyColumns"] or ()),
             "keyColumns": list(self._keys),
             "orderColumn": [self._order] if self._order else [],
@@ -135,15 +118,9 @@ class RequestBuilder:
             missing = [name for name in names if name not in columns]
             if missing:
                 problems.append(f"{option}: no column {', '.join(missing)}; there are {', '.join(columns)}")
-        if self._kind == "text" and not self._ready:
-            if len(self._body_columns) == 1:
-                self._ready = self._body_columns[0]
-            else:
-                problems.append(f"body.type=text sends one column; name it in bodyColumn ({', '.join(columns)})")
-        if self._kind in {"json", "form"} and not self._ready and not self._body_columns:
-            problems.append("no column is left for the body: name them in bodyColumns, or set body.type=none")
+        problems += self._bodies.problems(columns)
         if problems:
-            raise OptionError("rest: the options do not fit the columns", problems)
+            raise OptionError(f"{options.format}: the options do not fit the columns", problems)
 
     def rechunked(self, batches: Iterator[pa.RecordBatch | None]) -> Iterator[pa.RecordBatch | None]:
         """Batches whose length is a multiple of `batch.rows`, so that no request is cut short by where Arrow cut."""
@@ -203,14 +180,14 @@ class RequestBuilder:
         chunk.urls = self._url.fill(batch, refused)
         chunk.methods = self._methods(batch, refused)
         chunk.headers = {name: template.fill(batch, refused) for name, template in self._headers.items()}
-        chunk.bodies = self._bodies(batch, refused)
+        chunk.bodies = self._bodies.of(batch, refused)
         if self._keys:
             chunk.keys, chunk.names = self.keys_of(batch)
         return chunk
 
     def whole_rows(self, chunk: Chunk) -> JsonRows | None:
         """The bodies where they hold every column of the rows, None where they leave one out."""
-        return chunk.bodies if self._whole else None
+        return chunk.bodies if self._bodies.whole else None
 
     def requests(self, chunk: Chunk) -> Iterator[Request]:
         """The requests for a chunk, made one by one as they are asked for; refused rows are left out."""
@@ -222,7 +199,7 @@ class RequestBuilder:
             return
         start, end = 0, len(chunk)
         while start < end:
-            room = max(1, self._bytes - len(self._before) - len(self._after))
+            room = max(1, self._bytes - self._bodies.around)
             stop = min(start + self._rows, end) if bodies is None else bodies.end_within(start, self._rows, room)
             rows: Sequence[int] = range(start, stop)
             if refused:
@@ -245,7 +222,7 @@ class RequestBuilder:
             methods if isinstance(methods, str) else methods[first],
             urls if isinstance(urls, str) else urls[first],
             headers,
-            None if chunk.bodies is None else self._body(chunk.bodies, rows),
+            None if chunk.bodies is None else self._bodies.body(chunk.bodies, rows),
             Sent(chunk, rows, [self._max_splits] if splits is None else splits),
             keys,
         )
@@ -268,32 +245,6 @@ class RequestBuilder:
         key = _uuid5(who.digest())
         return f'"{key}"' if self._quote_key else key
 
-    def _body(self, bodies: JsonRows, rows: Sequence[int]) -> bytes:
-        if len(rows) == 1:
-            body = bodies.row(rows[0])
-        elif isinstance(rows, range):
-            body = bodies.join(rows[0], rows[-1] + 1)
-        else:
-            body = self._json.separator.encode().join([bodies.row(row) for row in rows])
-        if self._shape is not None:
-            body = self._before + body + self._after
-        if not self._gzip:
-            return body
-        packer = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WRAPPER)
-        return packer.compress(body) + packer.flush()
-
-    def _bodies(self, batch: pa.RecordBatch, refused: Refused) -> JsonRows | None:
-        if self._kind == "none":
-            return None
-        if self._ready:
-            return _ready_bodies(batch.column(self._ready), self._ready, self._json.separator, refused)
-        if self._kind == "form":
-            return _form_bodies(batch.select(self._body_columns), refused)
-        rows = encode(batch.select(self._body_columns), self._json)
-        for row, reason in rows.errors.items():
-            refused.setdefault(row, reason)
-        return rows
-
     def _methods(self, batch: pa.RecordBatch, refused: Refused) -> list[str] | str:
         if not self._method_column:
             return self._method
@@ -307,58 +258,10 @@ class RequestBuilder:
         return methods
 
 
-def _brackets(shape: str | None, envelope: tuple[str, str] | None) -> tuple[bytes, bytes]:
-    """What stands around the rows in a body."""
-    if shape == "envelope" and envelope is not None:
-        prefix, suffix = envelope
-        return f"{prefix}[".encode(), f"]{suffix}".encode()
-    if shape == "ndjson":
-        return b"", b"\n"
-    return b"[", b"]"
-
-
 def _one_batch(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     if len(batches) == 1:
         return batches[0]
     return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
-
-
-def _ready_bodies(column: pa.Array, name: str, separator: str, refused: Refused) -> JsonRows:
-    """Bodies that stand ready in a column; a null is refused, for an empty body would be a guess."""
-    binary = pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)
-    ready = column.cast(pa.large_binary()) if binary else texts(column).cast(pa.large_binary())
-    if ready.null_count:
-        for row in pc.indices_nonzero(pc.is_null(ready)).to_pylist():
-            refused.setdefault(row, f"column {name} is null, and it is the body")
-        ready = ready.fill_null(b"")
-    if separator == "\n":
-        broken = pc.match_substring(ready, b"\n")
-        for row in pc.indices_nonzero(broken).to_pylist():
-            refused.setdefault(row, f"column {name} holds a line break, which would make two rows of one")
-    return _rows_of(ready, separator, refused)
-
-
-def _form_bodies(batch: pa.RecordBatch, refused: Refused) -> JsonRows:
-    """`name=value&...` of each row; a null column is left out."""
-    names = [quote_plus(name) for name in batch.schema.names]
-    columns = [
-        texts(column, name=name, errors=refused).to_pylist()
-        for name, column in zip(batch.schema.names, batch.columns, strict=True)
-    ]
-    bodies = [
-        "&".join(f"{name}={quote_plus(value)}" for name, value in zip(names, row, strict=True) if value is not None)
-        for row in zip(*columns, strict=True)
-    ]
-    return _rows_of(pa.array(bodies, pa.large_string()).cast(pa.large_binary()), ",", refused)
-
-
-def _rows_of(column: pa.Array, separator: str, refused: Refused) -> JsonRows:
-    end = pa.scalar(separator.encode(), pa.large_binary())
-    empty = pa.scalar(b"", pa.large_binary())
-    joined = pc.binary_join_element_wise(column, end, empty)
-    _, offsets, data = joined.buffers()
-    view = memoryview(offsets).cast("q")[joined.offset : joined.offset + len(joined) + 1] if len(joined) else [0]
-    return JsonRows(memoryview(data or b""), list(view), dict(refused))
 
 
 def _uuid5(digest: bytes) -> str:

@@ -77,10 +77,12 @@ class Standing:
         if client.failure is not None:
             raise type(client.failure)(self._clean(str(client.failure)))
         if client.stopped is not None:
-            detail = f". {self._first_refusal}" if self._first_refusal else ""
+            stopped, first = client.stopped, self._first_refusal
+            # What could not be reached refused the row for the same reason.
+            cause = first if stopped in first else f"{self._origin}: {stopped}" + (f". {first}" if first else "")
             if client.schedule.auth_refused:
-                raise AuthError(self._clean(f"stopped: {client.stopped}{detail}. Check auth.*."))
-            raise UnavailableError(self._clean(f"{self._origin}: {client.stopped}{detail}. Ask again later."))
+                raise AuthError(self._clean(f"{cause}. Check auth.*."))
+            raise UnavailableError(self._clean(f"{cause}. Ask again later."))
         if self._unauthorized and not self._well:
             raise AuthError(
                 f"every request of a task was refused with status 401; {self._unauthorized}. Check auth.*; where 401 "

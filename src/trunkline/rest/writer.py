@@ -66,7 +66,7 @@ class RestWriter:
     def __init__(self, options: Mapping[str, str], schema: StructType) -> None:
         parsed = write_options(options).resolved()
         warn_of_literals(parsed)
-        _check_schema(schema, parsed)
+        check_columns(schema, parsed)
         builder = RequestBuilder(parsed, schema.fieldNames())
         check_on_driver(parsed)
         run_id = parsed["runId"] or str(uuid.uuid4())
@@ -144,7 +144,7 @@ def check_on_driver(options: Options) -> None:
     """
     if options["rateLimit"] and not (options["rateLimitTasks"] or options["coordinator.url"]):
         raise OptionError(
-            "rest: rateLimit is for the whole query, and a task cannot see how many others run: "
+            f"{options.format}: rateLimit is for the whole query, and a task cannot see how many others run: "
             "add rateLimitTasks=N (tasks that run at once, at most the cluster's cores), "
             "the options of a trunkline.coordinator, or df.coalesce(1) with rateLimitTasks=1. Nothing was sent"
         )
@@ -153,7 +153,7 @@ def check_on_driver(options: Options) -> None:
         prepare_folder(options["responses"])
 
 
-def _check_schema(schema: StructType, options: Options) -> None:
+def check_columns(schema: StructType, options: Options) -> None:
     """Refuse what Spark cannot hand to Python, names of which JSON would keep one, and what cannot be put in order."""
     problems = [f"column {path}: {problem}" for path, problem in _unsendable(schema, "")]
     order = options["orderColumn"]

@@ -35,6 +35,11 @@ def children(kind: pa.DataType) -> list[pa.Field]:
     return [kind.field(i) for i in range(kind.num_fields)]
 
 
+def is_variant(kind: pa.DataType) -> bool:
+    """Whether a type is Spark's Variant: a struct<value: binary, metadata: binary> whose second field says so."""
+    return kind.num_fields == 2 and any((child.metadata or {}).get(b"variant") == b"true" for child in children(kind))
+
+
 def pieces_of(array: pa.Array, kind: pa.DataType, path: str, options: JsonOptions, refuse: Refuse | None) -> Pieces:
     """A column as pieces of JSON. `path` names it in what is told to `refuse` (see `scalars.Refuse`)."""
     found = scalar(array, path, options, refuse)
@@ -48,7 +53,7 @@ def pieces_of(array: pa.Array, kind: pa.DataType, path: str, options: JsonOption
     if pa.types.is_map(kind):
         return _map(array, path, options, refuse)
     if pa.types.is_struct(kind):
-        return _variants(array, path, refuse) if _is_variant(kind) else _struct(array, path, options, refuse)
+        return _variants(array, path, refuse) if is_variant(kind) else _struct(array, path, options, refuse)
     return _list(array, path, options, refuse)
 
 
@@ -177,11 +182,6 @@ def _upwards(refuse: Refuse | None, array: pa.Array, offsets: NDArray[Any]) -> R
 def _bracketed(left: str, array: pa.Array, offsets: NDArray[Any], elements: pa.Array, right: str) -> Pieces:
     lists = pa.LargeListArray.from_arrays(pa.array(offsets), elements)
     return _enclosed(left, with_nulls_of(array, pc.binary_join(lists, pa.scalar(",", LARGE))), right)
-
-
-def _is_variant(kind: pa.DataType) -> bool:
-    # Spark's mark: a struct<value: binary, metadata: binary> whose second field says so.
-    return kind.num_fields == 2 and any((child.metadata or {}).get(b"variant") == b"true" for child in children(kind))
 
 
 def _variants(array: pa.Array, path: str, refuse: Refuse | None) -> Pieces:

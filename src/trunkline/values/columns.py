@@ -29,7 +29,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from trunkline.errors import OptionError
-from trunkline.values.assembly import _is_variant, children
+from trunkline.values.assembly import children, is_variant
 from trunkline.values.leaves import FAILURES, Leaf, Misfit, Reading, leaf, variant_leaf
 
 # What a name must not hold for msgspec to look for it in the JSON text.
@@ -223,7 +223,7 @@ def compiled(kind: pa.DataType, reading: Reading, path: str = "") -> Node:
     Raises:
         OptionError: Nothing does.
     """
-    if _is_variant(kind):
+    if is_variant(kind):
         return variant_leaf(kind)
     if pa.types.is_struct(kind):
         return StructNode(kind, [compiled(field.type, reading, f"{path}.{field.name}") for field in children(kind)])

@@ -104,7 +104,7 @@ def _find(raw: bytes) -> Envelope:
     if len(candidates) == 1 and candidates[0].lower() in _NO_RECORDS:
         raise ResponseError(
             f"the answer's only list is {candidates[0]}, which hardly holds the records: {head(raw)}; if there are "
-            'none at all, name where they would be, as in .option("records", "data?")'
+            "none at all, name where they would be, as in records=data?"
         )
     if len(candidates) == 1:
         return _within(raw, candidates[0], candidates[0])
@@ -115,7 +115,7 @@ def _find(raw: bytes) -> Envelope:
     which = "several lists that may be" if len(candidates) > 1 else "a list further down that may be"
     raise ResponseError(
         f"the answer holds {which} the records: {', '.join(candidates)}; name yours, as in "
-        f'.option("records", "{candidates[0]}"), or .option("records", "$") if the answer is one record'
+        f"records={candidates[0]}, or records=$ if the answer is one record"
     )
 
 

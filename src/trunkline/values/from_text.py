@@ -30,8 +30,8 @@ _LINE = pa.struct([])
 class CsvDecoder:
     """Reads CSV into batches of one schema.
 
-    Columns are found by their names in the first line; without one, by position. A column that is missing is an error
-    with `FAILFAST`, else null. An empty field is null where the column holds no strings; in a column of strings
+    Columns are found by their names in the first line; without one, by position. A column that is missing is an error,
+    with `missing="null"` null. An empty field is null where the column holds no strings; in a column of strings
     `csv_null` is, if it stands there without quotes. A line with too many or too few fields is malformed.
 
     Raises:
@@ -132,10 +132,10 @@ class CsvDecoder:
         if twice:
             raise ResponseError(f"the first line names {', '.join(twice)} more than once")
         missing = [name for name in wanted if name not in names]
-        if missing and self._options.mode == "FAILFAST":
+        if missing and self._options.missing != "null":
             raise ResponseError(
                 f"no column {', '.join(missing)}: the first line names {', '.join(names)[:200]}; change the schema, or "
-                'set .option("csv.header", "false") if it is a record'
+                "set csv.header=false if it is a record, or missingFields=null if a column may be missing"
             )
 
     def _line(self, fields: Sequence[str | None]) -> str:

@@ -41,6 +41,8 @@ class ReadOptions:
         csv_header: Whether the first line names the columns; else they are the schema's, in its order.
         csv_separator: What stands between two fields of CSV.
         csv_null: The field that is null.
+        missing: What a field of the schema is that no record has; see `absent`. A column that the first line of CSV
+            does not name is an error in any case but `null`.
     """
 
     mode: Literal["FAILFAST", "PERMISSIVE", "DROPMALFORMED"] = "FAILFAST"
@@ -50,6 +52,7 @@ class ReadOptions:
     csv_header: bool = True
     csv_separator: str = ","
     csv_null: str = ""
+    missing: Literal["misspelt", "error", "null"] = "misspelt"
 
 
 class Records:
@@ -85,7 +88,7 @@ class Records:
         if self._mode == "FAILFAST":
             raise ResponseError(
                 f"record {number}: {told(misfits[0])}; change the schema, or keep such records in a column with "
-                '.option("mode", "PERMISSIVE"), or leave them out with .option("mode", "DROPMALFORMED")'
+                "mode=PERMISSIVE, or leave them out with mode=DROPMALFORMED"
             )
         for field in self.fields:
             if not field.nullable and found.get(field.name) is None:

@@ -49,7 +49,8 @@ class JsonOptions:
     Attributes:
         nulls: `keep` writes `"a":null`; `omit` leaves null fields of rows and structs out (elements of arrays and
             entries of maps stay).
-        non_finite: NaN and the infinities, which JSON has no words for: `fail` refuses the row, `null` writes null.
+        non_finite: NaN and the infinities, which JSON has no words for: `fail` refuses the row, `null` writes null,
+            `text` writes `"NaN"`, `"Infinity"` and `"-Infinity"`, which `JsonDecoder` and Spark read back.
         decimals: `number` writes `1.50`, `string` writes `"1.50"`. Both are exact.
         timestamps: `iso`, or `epochSeconds` / `epochMillis`: whole numbers, rounded down. A timestamp without a zone
             is no instant and stays `iso`.
@@ -57,7 +58,7 @@ class JsonOptions:
     """
 
     nulls: Literal["keep", "omit"] = "keep"
-    non_finite: Literal["fail", "null"] = "fail"
+    non_finite: Literal["fail", "null", "text"] = "fail"
     decimals: Literal["number", "string"] = "number"
     timestamps: Literal["iso", "epochSeconds", "epochMillis"] = "iso"
     separator: Literal[",", "\n"] = ","
@@ -125,6 +126,9 @@ def _floats(array: pa.Array, path: str, options: JsonOptions, refuse: Refuse | N
         return texts
     if options.non_finite == "null":
         return pc.if_else(pa.array(finite), texts, NULL)
+    if options.non_finite == "text":
+        words = np.where(np.isnan(values), '"NaN"', np.where(values > 0, '"Infinity"', '"-Infinity"'))
+        return with_nulls_of(array, pc.if_else(pa.array(finite), texts, pa.array(words, LARGE)))
     bad = ~finite & _valid(array)
     texts = pc.if_else(pa.array(finite), texts, NULL)
     return _refused(array, texts, bad, path, "is NaN or infinite, which JSON has no number for", refuse)

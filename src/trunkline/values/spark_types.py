@@ -65,6 +65,18 @@ def arrow_schema(schema: t.StructType) -> pa.Schema:
     return pa.schema([_field(field.name, field.dataType, nullable=field.nullable) for field in schema])
 
 
+def nullable(kind: t.DataType) -> t.DataType:
+    """The type with everything in it nullable: an API does not keep what a schema promises."""
+    if isinstance(kind, t.StructType):
+        fields = [t.StructField(field.name, nullable(field.dataType), True, field.metadata) for field in kind]
+        return t.StructType(fields)
+    if isinstance(kind, t.ArrayType):
+        return t.ArrayType(nullable(kind.elementType), True)
+    if isinstance(kind, t.MapType):
+        return t.MapType(nullable(kind.keyType), nullable(kind.valueType), True)
+    return kind
+
+
 def variant(text: bytes) -> dict[str, bytes]:
     """JSON text as a Variant, in the struct that holds one.
 

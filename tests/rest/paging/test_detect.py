@@ -12,7 +12,7 @@ from tests.rest.paging.api import BASE, Api, Serve, Served, answer, attempt, fol
 
 from trunkline.errors import ResponseError
 from trunkline.rest.paging import Ask, Walk, paging_of
-from trunkline.rest.paging.detect import detect, paste
+from trunkline.rest.paging.detect import detect, told
 
 AUTO = {"pagination": "auto"}
 ROWS = [{"id": number} for number in range(10)]
@@ -150,19 +150,15 @@ def test_one_page_is_never_taken_for_all(document: Any, headers: dict[str, str],
     with pytest.raises(ResponseError) as error:
         detect(answer(ROWS, document, headers))
     text = str(error.value)
-    assert text.startswith(f'{BASE}: pagination=auto cannot tell how to go on: {seen}. Set .option("pagination", "')
-    assert text.endswith('; if this page is all there is, .option("pagination", "none")')
+    assert text.startswith(f"{BASE}: pagination=auto cannot tell how to go on: {seen}. Set pagination=")
+    assert text.endswith("; if this page is all there is, pagination=none")
 
 
-def test_the_options_to_set_can_be_pasted() -> None:
+def test_the_options_to_set_are_told() -> None:
     with pytest.raises(ResponseError) as error:
         detect(answer(ROWS, {"next": "b2Zm"}))
-    assert 'Set .option("pagination", "cursor").option("page.nextField", "next").option("page.param", "...");' in str(
-        error.value
-    )
-    assert (
-        paste({"pagination": "offset", "page.start": 1}) == '.option("pagination", "offset").option("page.start", "1")'
-    )
+    assert "Set pagination=cursor and page.nextField=next and page.param=...;" in str(error.value)
+    assert told({"pagination": "offset", "page.start": 1}) == "pagination=offset and page.start=1"
 
 
 def test_no_rows_where_the_total_says_some_is_an_error_that_names_records() -> None:
@@ -252,7 +248,7 @@ def test_known_conventions_are_read_to_the_end(name: str, count: int) -> None:
 def test_auto_reads_every_row_once_or_says_what_to_set(name: str, count: int) -> None:
     rows = [{"id": number} for number in range(count)]
     found, said = attempt(AUTO, SERVERS[name](rows, 10))
-    assert found == rows or (found is None and '.option("pagination", "' in said)
+    assert found == rows or (found is None and "pagination=" in said)
 
 
 def test_a_guess_that_fails_on_the_second_page_names_what_was_tried() -> None:
@@ -263,8 +259,8 @@ def test_a_guess_that_fails_on_the_second_page_names_what_was_tried() -> None:
         f"{BASE}: page 2 holds the same 10 rows as page 1: the server does not go by cursor, or starts again at the "
         "end. Correct page.param and page.in; where it starts again, say when the pages end by page.totalField, "
         "page.hasMoreField or page.stop\n"
-        'pagination=auto went by .option("pagination", "cursor").option("page.nextField", "next_cursor")'
-        '.option("page.param", "cursor"); if the API has another way, set that instead'
+        "pagination=auto went by pagination=cursor and page.nextField=next_cursor and page.param=cursor; if the API "
+        "has another way, set that instead"
     )
 
 

@@ -49,6 +49,20 @@ def test_a_fault_ends_in_all_rows_once_or_in_an_error(
     assert found == rows(count)
 
 
+@pytest.mark.parametrize("style", STYLES)
+def test_a_flag_that_no_page_has_is_misspelt(style: str) -> None:
+    misspelt = {"page.hasMoreField": "hasMore"}
+    api = Api(rows(25), style, shows=frozenset({"has_more"}))
+    with pytest.raises(ResponseError, match=r"(no answer has page\.hasMoreField=|neither )hasMore"):
+        read({**api.options, **misspelt}, api)
+
+
+@pytest.mark.parametrize("style", ["nextUrl", "cursor"])
+def test_a_flag_may_be_left_out_where_one_page_is_all_there_is(style: str) -> None:
+    api = Api(rows(5), style)
+    assert read({**api.options, "page.hasMoreField": "has_more"}, api) == rows(5)
+
+
 @pytest.mark.parametrize("style", BY_TOKEN)
 def test_an_empty_page_that_names_a_next_one_goes_on(style: str) -> None:
     api = Api(rows(25), style, empty=1)

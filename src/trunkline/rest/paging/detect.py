@@ -36,7 +36,7 @@ Found = dict[str, Any]
 # The styles whose parameter is a guess, however good: the second page has to prove it.
 GUESSED = frozenset({"cursor", "headerCursor", "offset", "page"})
 _NEXT_RELATIONS = frozenset({"prev", "previous", "first", "last"})
-_ONLY_PAGE = 'if this page is all there is, .option("pagination", "none")'
+_ONLY_PAGE = "if this page is all there is, pagination=none"
 
 
 def detect(answer: Answer, given: Mapping[str, Any] | None = None) -> Found:
@@ -62,7 +62,7 @@ def detect(answer: Answer, given: Mapping[str, Any] | None = None) -> Found:
         raise _unclear(
             answer,
             f"{unknown.path} holds a token, but not the parameter that takes it",
-            paste({"pagination": "cursor", "page.nextField": unknown.path, "page.param": "..."}),
+            told({"pagination": "cursor", "page.nextField": unknown.path, "page.param": "..."}),
         )
     if total is not None and total[1] > answer.count:
         flagged = {"page.hasMoreField": more[0]} if more and more[0] else {}
@@ -73,9 +73,9 @@ def detect(answer: Answer, given: Mapping[str, Any] | None = None) -> Found:
     raise _unclear(answer, f"nothing says whether there is more than these {answer.count} rows", _ways())
 
 
-def paste(options: Mapping[str, Any]) -> str:
-    """Options as they are written in a program."""
-    return "".join(f'.option("{name}", "{value}")' for name, value in options.items())
+def told(options: Mapping[str, Any]) -> str:
+    """Options for people: `.option("page", "2")` is not how all of them are given."""
+    return " and ".join(f"{name}={value}" for name, value in options.items())
 
 
 def _total(answer: Answer, found: list[Field], given: str | None) -> tuple[str, int] | None:
@@ -150,7 +150,7 @@ def _numbered(answer: Answer, found: list[Field], total: tuple[str, int]) -> Fou
             if start is None or (field.name == "number" and not paged):
                 continue
             if start > 1:
-                options = paste({"pagination": style, "page.param": echoes[field.name], "page.start": start})
+                options = told({"pagination": style, "page.param": echoes[field.name], "page.start": start})
                 raise _unclear(answer, f"{field.path}={start}: this is not the first page", options)
             return {"pagination": style, "page.param": echoes[field.name], "page.start": start}
     return {"pagination": "offset", "page.param": "offset"}
@@ -180,9 +180,9 @@ def _proved(answer: Answer, found: list[Field], total: tuple[str, int] | None, m
 
 
 def _ways() -> str:
-    offset = paste({"pagination": "offset", "page.param": "offset"})
-    page = paste({"pagination": "page", "page.param": "page"})
-    return f"{page} or {offset}, with the name the API documents, or another style"
+    offset = told({"pagination": "offset", "page.param": "offset"})
+    page = told({"pagination": "page", "page.param": "page"})
+    return f"{page}, or {offset}, with the name the API documents, or another style"
 
 
 def _unclear(answer: Answer, seen: str, options: str) -> ResponseError:

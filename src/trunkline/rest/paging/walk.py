@@ -13,11 +13,12 @@ from urllib.parse import urljoin
 
 from trunkline.errors import ResponseError
 from trunkline.rest.paging.ask import Answer, Ask, shown
-from trunkline.rest.paging.detect import GUESSED, paste
+from trunkline.rest.paging.detect import GUESSED, told
 from trunkline.rest.paging.numbered import OffsetPaging, PagePaging
 from trunkline.rest.paging.signs import fields, total_field
 from trunkline.rest.paging.stop import total_of
 from trunkline.rest.paging.styles import Paging, SinglePage
+from trunkline.rest.paths import MISSING, at
 
 # A server may filter after it has cut its pages, so that many are empty; one that never ends looks the same. Without
 # maxPages it is given up after so many in a row.
@@ -60,6 +61,7 @@ class Walk:
         # Whether the style is known to work: given, or proved by rows that were not on the first page.
         self._proved = True
         self._total: int | None = None
+        self._flagged = False
         self._empty = 0
         self._asked = {_key(begin, ""): 1}
         self._seen: dict[bytes, int] = {}
@@ -87,6 +89,8 @@ class Walk:
             self._check_new(ask, answer)
             following = self._paging.next(ask, answer)
             found = found or (following.found if following is not None else ())
+            flag = self._paging.stop.has_more
+            self._flagged = self._flagged or flag is None or at(answer.document, flag, MISSING) is not MISSING
             self._note_total(answer, dict(found).get("page.totalField"), numbered=self._numbered(dict(found)))
             if following is None:
                 self._check_complete(ask, answer)
@@ -97,7 +101,7 @@ class Walk:
         except ResponseError as error:
             if not found:
                 raise
-            hint = f"pagination=auto went by {paste(dict(found))}; if the API has another way, set that instead"
+            hint = f"pagination=auto went by {told(dict(found))}; if the API has another way, set that instead"
             raise ResponseError(f"{error}\n{hint}") from None
         self.ask = following
         return following
@@ -156,6 +160,10 @@ class Walk:
             )
 
     def _check_complete(self, ask: Ask, answer: Answer) -> None:
+        if not self._flagged and self.pages > 1:
+            # An API may leave the flag out where it is false, but not on every page of several.
+            flag = self._paging.stop.has_more
+            raise ResponseError(f"{shown(answer)}: no answer has page.hasMoreField={flag}; correct it or leave it out")
         if self._owed is not None:
             if self.rows < self._owed:
                 raise ResponseError(
