@@ -110,6 +110,7 @@ class Client:
         self._sent_with: dict[Request, Mapping[str, str]] = {}
         self._warn_at = -math.inf
         self._tick_at = -math.inf
+        self._never_started: list[Outcome] = []
 
     @property
     def stopped(self) -> str | None:
@@ -130,6 +131,15 @@ class Client:
         """
         self.schedule.admit_part(request, of, attempts, self._clock())
 
+    def begin(self, request: Request) -> None:
+        """Send a request now, if there is room for it; its outcome comes out of a `send` that goes on."""
+        now = self._clock()
+        self.schedule.admit(request)
+        while self.schedule.room(now) and (ready := self.schedule.next(now)) is not None:
+            outcome = self._start(ready, now)
+            if outcome is not None:
+                self._never_started.append(outcome)
+
     def send(self, requests: Iterator[Request | None]) -> Iterator[Outcome | None]:
         """Send every request and yield its outcome, in the order they end.
 
@@ -147,6 +157,10 @@ class Client:
         while True:
             now = clock()
             upstream_slow = False
+            while self._never_started:
+                outcome = self._never_started.pop(0)
+                yield outcome
+                schedule.release(outcome.request)
             while schedule.room(now):
                 request = schedule.next(now)
                 if request is None:
@@ -170,9 +184,9 @@ class Client:
                     request = schedule.next(now) if pulled.weight == 1 and schedule.stopped is None else None
                     if request is None:
                         continue
-                outcome = self._start(request, now)
-                if outcome is not None:
-                    yield outcome
+                failed = self._start(request, now)
+                if failed is not None:
+                    yield failed
                     schedule.release(request)
                 now = clock()
             if schedule.given_up(now) and not schedule.in_flight:

@@ -1,4 +1,4 @@
-"""Reads an iterator one item ahead, in a thread of its own.
+"""Reads an iterator ahead, in a thread of its own.
 
     for item in Prefetched(batches).items(may_block=lambda: nothing_in_flight):
         ...                       # None: the next item is not there yet
@@ -25,22 +25,29 @@ class Prefetched(Generic[T]):
     """An iterator that can be asked without waiting.
 
     Args:
-        source: Read in another thread, at most one item ahead of what is taken.
+        source: Read in another thread.
+        most: How many items it may be ahead of what is taken.
         closes: Whether that thread closes the source, a generator, when nobody wants more of it.
 
     Attributes:
         error: What the source raised, known before the items ahead of it are used up.
     """
 
-    def __init__(self, source: Iterator[T], *, closes: bool = False) -> None:
+    def __init__(self, source: Iterator[T], *, most: int = 1, closes: bool = False) -> None:
         self._source = source
+        self._most = most
         self._closes = closes
         self._queue: queue.SimpleQueue[tuple[T | None, BaseException | None, bool]] = queue.SimpleQueue()
         # One permit for each item that may be read; taking an item gives one back.
-        self._permits = threading.Semaphore(1)
+        self._permits = threading.Semaphore(most)
         self._closed = False
         self.error: BaseException | None = None
         self._thread: threading.Thread | None = None
+
+    @property
+    def room(self) -> int:
+        """How many items the source may give, the one it is about to give included, before it has to wait."""
+        return self._most - self._queue.qsize()
 
     def items(self, may_block: Callable[[], bool]) -> Iterator[T | None]:
         """The items; None when the next one is not there yet.

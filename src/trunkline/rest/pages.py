@@ -4,11 +4,15 @@
         for page in Pages(connection, walk, requests):
             page.envelope.records     # the JSON array of the page's records
 
-`read_ahead` does so in another thread, and asks for the next page before the one at hand is used up.
+`read_ahead` does so in another thread, and asks for the next page before the one at hand is used up. Where a style
+counts its pages and it is known how many rows there are, more pages are on their way: those that follow if all are as
+full as the last one. The walk takes one page after the other, and only those that it would have asked for itself, so a
+wrong guess costs requests and nothing else; after the first there is no other.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import TypeVar
@@ -24,13 +28,15 @@ from trunkline.http.verdict import CREDENTIAL_REFUSED
 from trunkline.options import Options
 from trunkline.rest.page_opener import MOST_REDIRECTS, REDIRECTS, Page, PageOpener
 from trunkline.rest.page_request import PageRequests, Target, shown_query
-from trunkline.rest.paging import Walk
+from trunkline.rest.paging import Ask, Walk
 from trunkline.values.from_json import Decoded
 
 T = TypeVar("T")
 
 # A page that is too large for the server, or takes it too long, may be asked for in halves.
 _TOO_MUCH = frozenset({413, 504})
+# Pages in flight at most where `concurrency` is auto: as many are kept in memory, and each may be large.
+_PAGES_IN_FLIGHT = 4
 # What a stranger is not shown: everything that tells who asks.
 _BARE_OPTIONS = {
     "headers": None, "secretHeaders": None, "auth.type": "none", "coordinator.url": None, "tls.cert": None,
@@ -44,10 +50,14 @@ class Connection:
     Args:
         options: Resolved.
         tasks: Among how many tasks the rate limit is shared.
+
+    Attributes:
+        room: How many pages may be in flight now; `read_ahead` says more than one.
     """
 
     def __init__(self, options: Options, tasks: int) -> None:
         self.options = options
+        self.room: Callable[[], int] = lambda: 1
         self._tasks = tasks
         self._auth = Auth.from_options(options)
         self._clean = Cleaner(options, self._auth).clean
@@ -57,14 +67,25 @@ class Connection:
             headers["Content-Type"] = options["contentType"] or "application/json"
         self._client = open_client(options, self._auth, headers, reading=True, tasks=tasks)
         self._stranger: Client | None = None
+        self._outcomes: Iterator[Outcome | None] | None = None
+        self._arrived: dict[Request, Outcome | None] = {}
+
+    def begin(self, request: Request) -> None:
+        """Send a request as soon as there is room: somebody will `ask` for its answer, or `forget` it."""
+        self._arrived[request] = None
+        self._client.begin(request)
+
+    def forget(self, request: Request) -> None:
+        """Nobody wants the answer of a request that has begun."""
+        del self._arrived[request]
 
     def ask(self, request: Request) -> Exchange:
-        """Send one request and wait for its answer.
+        """Send one request, unless it has begun, and wait for its answer.
 
         Raises:
             AuthError, RejectedError, UnavailableError: There is none that could be used.
         """
-        outcome = self._outcome(request)
+        outcome = self._stranger_outcome(request) if _bare(request) else self._outcome(request)
         if outcome.kind == "accepted" and outcome.exchange is not None:
             return outcome.exchange
         exchange = outcome.exchange
@@ -93,22 +114,29 @@ class Connection:
             self._stranger.close()
 
     def _outcome(self, request: Request) -> Outcome:
-        target = request.tag
-        client = self._client
-        if isinstance(target, Target) and target.bare:
-            if self._stranger is None:
-                bare = self.options.replaced(_BARE_OPTIONS)
-                self._stranger = open_client(bare, Auth.from_options(bare), {}, reading=True, tasks=self._tasks)
-            client = self._stranger
-        # One request at a time: the schedule keeps its state from one to the next.
-        outcomes = client.send(iter((request,)))
-        for outcome in outcomes:
-            if outcome is not None:
-                for _ in outcomes:
-                    pass
-                return outcome
-        reason = client.stopped or "nothing was sent"
-        return Outcome(request, "unsent", reason)
+        if request not in self._arrived:
+            self.begin(request)
+        while (outcome := self._arrived[request]) is None:
+            if self._outcomes is None:
+                self._outcomes = self._client.send(itertools.repeat(None))
+            try:
+                ended = next(self._outcomes)
+            except StopIteration:
+                # The client has stopped before it came to this one.
+                self._outcomes = None
+                outcome = Outcome(request, "unsent", self._client.stopped or "nothing was sent")
+                break
+            if ended is not None and ended.request in self._arrived:
+                self._arrived[ended.request] = ended
+        self.forget(request)
+        return outcome
+
+    def _stranger_outcome(self, request: Request) -> Outcome:
+        if self._stranger is None:
+            bare = self.options.replaced(_BARE_OPTIONS)
+            self._stranger = open_client(bare, Auth.from_options(bare), {}, reading=True, tasks=self._tasks)
+        outcomes = list(filter(None, self._stranger.send(iter((request,)))))
+        return outcomes[0] if outcomes else Outcome(request, "unsent", self._stranger.stopped or "nothing was sent")
 
     def _error(self, outcome: Outcome) -> TrunklineError:
         if self._client.failure is not None:
@@ -154,11 +182,14 @@ class Pages:
         self._walk = walk
         self._requests = requests
         self._opener = PageOpener(connection.options, connection.clean, decode)
+        self._early: dict[Ask, Request] = {}
+        self._guesses_hold = True
 
     def __iter__(self) -> Iterator[Page]:
         before = ""
         while (ask := self._walk.ask) is not None:
-            request = self._requests.following(ask, before)
+            request = self._early.pop(ask, None) or self._asked_for(ask, before)
+            self._ask_early()
             try:
                 exchange, url = self._followed(request)
             except (RejectedError, UnavailableError) as refused:
@@ -169,6 +200,22 @@ class Pages:
             before = url
             self._walk.take(self._opener.answer(page, exchange))
             yield page
+
+    def _asked_for(self, ask: Ask, before: str) -> Request:
+        """The request of a page that was not expected: nor are those behind it what was expected."""
+        self._guesses_hold = self._guesses_hold and not self._early
+        for request in self._early.values():
+            self._connection.forget(request)
+        self._early.clear()
+        return self._requests.following(ask, before)
+
+    def _ask_early(self) -> None:
+        """Ask for the pages that are expected after the one that is wanted, as far as there is room."""
+        room = self._connection.room() - 1
+        for ask in itertools.islice(self._walk.expected(), room if self._guesses_hold else 0):
+            if ask not in self._early:
+                self._early[ask] = request = self._requests.first(ask)
+                self._connection.begin(request)
 
     def _followed(self, request: Request) -> tuple[Exchange, str]:
         """The answer, after redirects, and where it came from."""
@@ -183,25 +230,40 @@ class Pages:
         raise ResponseError(f"{shown_query(request.url)}: more than {MOST_REDIRECTS} redirects")
 
 
-def read_ahead(connection: Connection, source: Iterable[T], *, ahead: bool = True) -> Iterator[T]:
-    """What a generator of pages gives, with the next item on its way in another thread; closes the connection.
+def read_ahead(connection: Connection, source: Iterable[T], *, pages: int = 1) -> Iterator[T]:
+    """What a generator of pages gives, with the next items on their way in another thread; closes the connection.
 
     Args:
         connection: What the generator asks with. It is stopped when nobody wants more.
         source: Closed by the thread that ran it.
-        ahead: False to ask for a page only when it is wanted.
+        pages: How many may be on their way; 0 to ask for a page only when it is wanted.
     """
 
     def closing_at_the_end() -> Generator[T]:
         with closing(connection):
             yield from source
 
-    if not ahead:
+    if not pages:
         yield from closing_at_the_end()
         return
-    prefetched = Prefetched(closing_at_the_end(), closes=True)
+    # One more may wait to be taken, so that as many as may be are on their way while the reader is busy with another.
+    prefetched = Prefetched(closing_at_the_end(), most=pages + 1, closes=True)
+    # The generator is not held up while something is in flight: what nobody looks after runs into its time-out.
+    connection.room = lambda: min(pages, prefetched.room)
     try:
         yield from (item for item in prefetched.items(may_block=lambda: True) if item is not None)
     finally:
         prefetched.close()
         connection.stop()
+
+
+def pages_in_flight(options: Options) -> int:
+    """How many pages one task may have on their way; 0 where `maxRows` is counted page by page."""
+    if options["maxRows"] is not None:
+        return 0
+    concurrency = options["concurrency"]
+    return concurrency if isinstance(concurrency, int) else _PAGES_IN_FLIGHT
+
+
+def _bare(request: Request) -> bool:
+    return isinstance(request.tag, Target) and request.tag.bare

@@ -3,8 +3,9 @@
     for batch in read_slices(plan, partition.slices, tasks=8):
         ...                       # pyarrow.RecordBatch of exactly the plan's schema
 
-The engine, the paging and the opening of answers work in a thread of their own, one page ahead; here records become
-columns. Memory is bounded by three pages: one that arrives, one that waits, one that is parsed.
+The engine, the paging and the opening of answers work in a thread of their own, some pages ahead; here records become
+columns. Memory is bounded by the pages on their way (`pages_in_flight`) and three more: one that waits, one that is
+opened and one that is parsed.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from trunkline.options import Options
 from trunkline.rest.bounds import Bound
 from trunkline.rest.page_opener import Page
 from trunkline.rest.page_request import PageRequests
-from trunkline.rest.pages import Connection, Pages, read_ahead
+from trunkline.rest.pages import Connection, Pages, pages_in_flight, read_ahead
 from trunkline.rest.paging import OffsetPaging, PagePaging, Walk, paging_of
 from trunkline.rest.slices import Slice
 from trunkline.values.absent import AbsentFields
@@ -149,7 +150,8 @@ def read_slices(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterat
     progress = TaskProgress(link_of(plan.options), f"read/{uuid.uuid4().hex}")
     rows = 0
     try:
-        for part, page in read_ahead(connection, _pages(plan.options, connection, slices, decoder), ahead=most is None):
+        pages = _pages(plan.options, connection, slices, decoder)
+        for part, page in read_ahead(connection, pages, pages=pages_in_flight(plan.options)):
             batch = within(decoder.batch(page), plan.options["partitionColumn"], part.low, part.high)
             if most is not None:
                 batch = batch.slice(0, most - rows)

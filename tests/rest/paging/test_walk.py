@@ -281,3 +281,34 @@ def test_one_page_that_says_it_is_one_of_more_is_not_all(options: dict[str, str]
     walk = Walk(paging_of(options))
     with pytest.raises(ResponseError, match=r"holds 2 rows, but meta.total says 1037: correct pagination and page"):
         walk.take(answer([{"id": 1}, {"id": 2}], {"items": None, "meta": {"total": 1037}}))
+
+
+@given(
+    total=st.integers(0, 200),
+    size=st.integers(1, 30),
+    cap=st.integers(1, 30),
+    style=st.sampled_from(["offset", "page"]),
+    most=st.none() | st.integers(1, 20),
+)
+def test_expected_pages_are_those_that_the_walk_asks_for(
+    total: int, size: int, cap: int, style: str, most: int | None
+) -> None:
+    """Where all pages are full but the last one: no more, no fewer, in their order."""
+    options = {"pagination": style, "page.size": size, "page.sizeParam": "limit", "page.totalField": "total"}
+    walk = Walk(paging_of(options), max_pages=most)
+    full, rows = min(size, cap), list(range(total))
+    assert list(walk.expected()) == []
+    start, expected = 0, None
+    while (ask := walk.ask) is not None:
+        if expected is not None:
+            assert ask == expected.pop(0)
+        page = rows[start : start + full]
+        start += len(page)
+        try:
+            walk.take(answer(page, {"total": total}))
+        except ResponseError:
+            assert most is not None
+            break
+        if expected is None:
+            expected = [*filter(None, [walk.ask]), *walk.expected()]
+    assert not expected or (most is not None and len(expected) < 2)

@@ -67,7 +67,12 @@ class OffsetPaging:
             )
         if last or answer.count == 0 or (self.pages is not None and end == self.pages.upper):
             return None
-        return self._ask(end, ask.size, ask.after(answer.count))
+        return self.following(ask, answer.count)
+
+    def following(self, ask: Ask, count: int) -> Ask:
+        """The page behind one that holds so many rows."""
+        position = self.start if ask.position is None else ask.position
+        return self._ask(position + count, ask.size, ask.after(count))
 
     def smaller(self, ask: Ask) -> Ask | None:
         """Half as many rows from the same offset on; None where that cannot be asked for."""
@@ -122,7 +127,12 @@ class PagePaging:
         upper = self._upper(ask)
         if last or (answer.count == 0 and last is None) or (upper is not None and number >= upper):
             return None
-        return self.place.ask(number, ask.size, number, ask.after(answer.count))
+        return self.following(ask, answer.count)
+
+    def following(self, ask: Ask, count: int) -> Ask:
+        """The page behind one that holds so many rows."""
+        number = 1 + (self.start if ask.position is None else ask.position)
+        return self.place.ask(number, ask.size, number, ask.after(count))
 
     def smaller(self, ask: Ask) -> Ask | None:
         """The page of half the size that begins with the same row; None where there is none.

@@ -85,6 +85,13 @@ class AutoPaging:
         following = self._style(found).next(ask, answer)
         return None if following is None else following._replace(found=tuple(found.items()))
 
+    def following(self, ask: Ask, count: int) -> Ask | None:
+        """The page behind one that holds so many rows, where the style that was found can tell."""
+        style = self._style(dict(ask.found)) if ask.found else None
+        if not isinstance(style, (OffsetPaging, PagePaging)):
+            return None
+        return style.following(ask, count)._replace(found=ask.found)
+
     def smaller(self, ask: Ask) -> Ask | None:
         """As the style that was found does it."""
         if not ask.found:

@@ -8,6 +8,8 @@ while walk.ask is not None:
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from hashlib import blake2b
 from urllib.parse import urljoin
 
@@ -17,7 +19,7 @@ from trunkline.rest.paging.detect import GUESSED, told
 from trunkline.rest.paging.numbered import OffsetPaging, PagePaging
 from trunkline.rest.paging.signs import fields, total_field
 from trunkline.rest.paging.stop import total_of
-from trunkline.rest.paging.styles import Paging, SinglePage
+from trunkline.rest.paging.styles import AutoPaging, Paging, SinglePage
 from trunkline.rest.paths import MISSING, at
 
 # A server may filter after it has cut its pages, so that many are empty; one that never ends looks the same. Without
@@ -57,6 +59,9 @@ class Walk:
         self._most = max_pages
         self._total_field = total_field or paging.stop.total
         self._owed = owed
+        # The rows of the last page.
+        self._last = 0
+        self._before = begin.rows
         self._whole = begin.rows == 0
         # Whether the style is known to work: given, or proved by rows that were not on the first page.
         self._proved = True
@@ -65,6 +70,13 @@ class Walk:
         self._empty = 0
         self._asked = {_key(begin, ""): 1}
         self._seen: dict[bytes, int] = {}
+
+    @property
+    def _end(self) -> int | None:
+        """How many rows stand before the end, as far as that is known."""
+        if self._owed is not None:
+            return None if self._before is None else self._before + self._owed
+        return self._total
 
     @property
     def total(self) -> int | None:
@@ -83,6 +95,7 @@ class Walk:
             raise ValueError("there is no page to take: the walk has ended")
         self.pages += 1
         self.rows += answer.count
+        self._last = answer.count
         self._empty = 0 if answer.count else self._empty + 1
         found = ask.found
         try:
@@ -105,6 +118,21 @@ class Walk:
             raise ResponseError(f"{error}\n{hint}") from None
         self.ask = following
         return following
+
+    def expected(self) -> Iterator[Ask]:
+        """The pages behind `ask`, if each holds as many rows as the last one did.
+
+        None where no answer has come, the style does not count its pages, or it is not known how many rows there are.
+        """
+        ask, paging = self.ask, self._paging
+        if not isinstance(paging, (OffsetPaging, PagePaging, AutoPaging)) or not self._last or self._end is None:
+            return
+        most = math.inf if self._most is None else self._most - self.pages - 1
+        while ask is not None and ask.rows is not None and ask.rows + self._last < self._end and most > 0:
+            ask = paging.following(ask, self._last)
+            most -= 1
+            if ask is not None:
+                yield ask
 
     def smaller(self) -> Ask | None:
         """After an answer that the page is too large: ask for less; None, and `ask` as it was, where that cannot be."""
