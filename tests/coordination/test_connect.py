@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from tests.coordination.test_processes import SECRET, oauth, serving
+from tests.servers.connect import run_client
 
 from trunkline.testing import FaultServer
 
@@ -22,11 +21,7 @@ def test_writes_and_requests_share_a_coordinator_that_runs_alone(
     fault_server.route("GET /users/{id}", [{"bearer": "/token"}, {"body": {"name": "Ann"}}])
     file = tmp_path / "c.json"
     with serving(file, "--rate-limit", "40/s", *oauth(fault_server, tmp_path)):
-        job = [sys.executable, str(Path(__file__).with_name("connect_job.py"))]
-        job += [connect_server, fault_server.url, str(file)]
-        done = subprocess.run(job, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+        told = run_client(Path(__file__).with_name("connect_job.py"), connect_server, fault_server.url, str(file))
     assert sorted(row["id"] for row in fault_server.stored("/rows")) == list(range(60))
     assert told["names"] == ["Ann"] * 60
     assert fault_server.count("POST /token") == 1

@@ -263,7 +263,7 @@ def test_tokens_are_hidden_however_many_there_were(fault_server: FaultServer) ->
         assert place is not None
         for number in range(30):
             told = {"number": number, "headers": {"Authorization": f"Bearer t0ken-{number:03}"}, "query": {}}
-            link_to(place)._take_token({**told, "ends_in": None, "renews_in": None}, 0.0)
+            link_to(place)._login.take({**told, "ends_in": None, "renews_in": None}, 0.0)
             assert "t0ken" not in cleaner.clean(f"refused: t0ken-{number:03}")
 
 

@@ -186,5 +186,5 @@ def test_of_a_login_with_a_password_the_password_is_hidden_too() -> None:
     pair = base64.b64encode(b"loader:hunter2").decode()
     told = {"number": 1, "headers": {"Authorization": f"Basic {pair}"}, "query": {"api_key": "k3y"}}
     link = Link(Place("https://127.0.0.1:9", KEY, "0" * 64))
-    link._take_token({**told, "ends_in": None, "renews_in": None}, 0.0)
+    link._login.take({**told, "ends_in": None, "renews_in": None}, 0.0)
     assert {secret.reveal() for secret in link.secrets()} == {pair, "hunter2", "k3y"}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.servers.connect import run_client
 
 from trunkline.testing import FaultServer
 
@@ -20,16 +18,7 @@ def test_batches_streams_and_refusals_work_without_an_install_on_the_server(
         fault_server.route(f"POST {path}", [{"status": 201}], store=True)
     fault_server.dataset("GET /items", count=50, size=7, total=True)
     fault_server.route("POST /refused", [{"status": 422, "body": "name is taken"}])
-    job = [
-        sys.executable,
-        str(Path(__file__).with_name("connect_job.py")),
-        connect_server,
-        fault_server.url,
-        str(tmp_path),
-    ]
-    done = subprocess.run(job, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+    told = run_client(Path(__file__).with_name("connect_job.py"), connect_server, fault_server.url, str(tmp_path))
     for path in ("/batch", "/stream"):
         assert sorted(row["id"] for row in fault_server.stored(path)) == list(range(100))
     assert (told["logged"], told["read"], told["followed"]) == (100, list(range(50)), list(range(50)))

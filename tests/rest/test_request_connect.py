@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.servers.connect import run_client
 
 from trunkline.testing import FaultServer
 
@@ -19,16 +17,8 @@ def test_rows_are_asked_for_without_an_install_on_the_server(
     fault_server.route("GET /users/{id}", [{"body": {"name": "Ann", "age": 7}}])
     fault_server.route("GET /feed/{id}", [{"body": {"name": "Bob"}}])
     fault_server.route("GET /refused/{id}", [{"status": 404, "body": "no such user"}])
-    job = [
-        sys.executable,
-        str(Path(__file__).with_name("request_connect_job.py")),
-        connect_server,
-        fault_server.url,
-        str(tmp_path),
-    ]
-    done = subprocess.run(job, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+    script = Path(__file__).with_name("request_connect_job.py")
+    told = run_client(script, connect_server, fault_server.url, str(tmp_path))
     assert told["count"] == 60
     assert told["rows"] == [[i, f"n{i}", "accepted", "Ann"] for i in range(60)]
     assert told["followed"] == list(range(60))

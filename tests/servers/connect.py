@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
+import sys
 import sysconfig
 import time
 import venv
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyspark
 import pytest
@@ -69,3 +72,12 @@ def connect_server(bare_python: str, tmp_path_factory: pytest.TempPathFactory) -
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
+
+
+def run_client(script: Path, *words: str) -> Any:
+    """What a client told on the last line of its output, as JSON; it runs in a process without a session of its own."""
+    done = subprocess.run(
+        [sys.executable, str(script), *words], capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])

@@ -12,22 +12,20 @@ they see what it was told last.
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import logging
 import math
 import os
 import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from trunkline.coordination.channel import Channel, Place
 from trunkline.coordination.leased_rate import LeasedRate
 from trunkline.coordination.leases import SHORTEST, Lease
+from trunkline.coordination.login import Login
 from trunkline.coordination.outbox import Outbox
 from trunkline.credentials import Secret
 from trunkline.errors import AuthError, OptionError, UnavailableError
@@ -47,19 +45,8 @@ _UNUSED = 3.0
 _LAST_WORD = 1.0
 # A login that ended between a look at it and its use is used: a server that refuses it asks for another.
 _GRACE = 0.5
-# Tokens that are remembered for redaction.
-_PAST = 20
 # Links that a process keeps: one that served a hundred queries, each with a coordinator, has use for the last few.
 _MOST_LINKS = 16
-
-
-@dataclass(frozen=True)
-class _Login:
-    number: int = 0
-    headers: Mapping[str, str] | None = None
-    query: Mapping[str, str] | None = None
-    ends_at: float = math.inf
-    renews_at: float = math.inf
 
 
 class Link:
@@ -77,10 +64,8 @@ class Link:
         self._thread: threading.Thread | None = None
         self._rates: dict[str, tuple[Windows | None, LeasedRate]] = {}
         self._windows: dict[str, Windows] = {}
-        self._login = _Login()
+        self._login = Login()
         self._nothing: Mapping[str, str] = Masked({})
-        self._past: deque[Secret] = deque(maxlen=_PAST)
-        self._refused: int | None = None
         self._outbox = Outbox()
         self._used_at = -math.inf
         self._called_at = -math.inf
@@ -89,8 +74,6 @@ class Link:
         self._lost = self._warned = False
         self._deadline = 600.0
         self._share = 0.0
-        self._failure: tuple[str, str] | None = None
-        self.kind: str | None = None
 
     def rate(self, windows: Windows | None, *, name: str, deadline: float) -> LeasedRate:
         """What a schedule keeps to: the coordinator's own rate, or a rate of the options, which it keeps too.
@@ -107,9 +90,14 @@ class Link:
             rate = self._rates[name][1]
             rate.touched_at = time.monotonic()
             rate.give_up_at = math.inf
-            rate.usable_until = self._usable_until()
+            rate.usable_until = self._login.usable_until
         self._use()
         return rate
+
+    @property
+    def kind(self) -> str | None:
+        """The coordinator's `auth.type`; None until it has answered."""
+        return self._login.kind
 
     @property
     def active(self) -> bool:
@@ -130,23 +118,22 @@ class Link:
         """
         now = time.monotonic()
         self._use()
-        login = self._login
-        if login.headers is not None and now < login.ends_at + _GRACE:
-            return login.headers
+        login, headers = self._login, self._login.headers
+        if headers is not None and now < login.ends_at + _GRACE:
+            return headers
         if self.kind == "none":
             return self._nothing
         # A task is not let so far without a login before the deadline, but for one that ended a moment ago.
         with self._condition:
             give_up_at = min((rate.give_up_at for _, rate in self._rates.values()), default=math.inf)
             patience = max(0.0, min(give_up_at, now + self._deadline) - now)
-            self._condition.wait_for(lambda: not self._without_login(time.monotonic()) or self._hopeless(), patience)
-            if self._login.headers is not None and not self._without_login(time.monotonic()):
-                return self._login.headers
+            self._condition.wait_for(lambda: not login.missing(time.monotonic()) or login.hopeless, patience)
+            if login.headers is not None and not login.missing(time.monotonic()):
+                return login.headers
             if self.kind == "none":
                 return self._nothing
-        failure = self._failure
-        if failure is not None:
-            raise (AuthError if failure[0] == "AuthError" else UnavailableError)(failure[1])
+        if login.failure is not None:
+            raise (AuthError if login.hopeless else UnavailableError)(login.failure[1])
         waited = 0.0 if self._failed_since is None else time.monotonic() - self._failed_since
         what = "has not answered yet" if self.kind is None else "has gone, and the access token has ended"
         raise UnavailableError(
@@ -157,16 +144,13 @@ class Link:
     def expired(self, headers: Mapping[str, str]) -> None:
         """A request sent with these was answered 401."""
         with self._condition:
-            login = self._login
-            if login.headers is headers:
-                self._refused = login.number
-                self._login = _Login(login.number)
+            if self._login.refuse(headers):
                 self._block(time.monotonic())
                 self._hurry()
 
     def secrets(self) -> list[Secret]:
         """What must not be shown: the tokens so far."""
-        return list(self._past)
+        return self._login.secrets()
 
     def stop(self, nonce: str) -> None:
         """Stop every task of a write, wherever it is."""
@@ -250,7 +234,7 @@ class Link:
         if self._failed_since is not None:
             return self._called_at + (_LOST_EVERY if self._lost else _AGAIN)
         due = self._called_at + (SHORTEST if self._outbox.overfull else _TELL_EVERY)
-        if self._without_login(now):
+        if self._login.missing(now):
             due = self._called_at + SHORTEST
         elif self._login.renews_at < due:
             due = max(self._called_at + SHORTEST, self._login.renews_at)
@@ -269,7 +253,7 @@ class Link:
                 # One that no task has asked for long is left to lapse: it holds a permit at most.
                 if bye or now < rate.touched_at + _UNUSED
             }
-            load, refused = self._outbox.load(), self._refused
+            load, refused = self._outbox.load(), self._login.refused
             call = {
                 "worker": self._name,
                 "rates": {
@@ -292,11 +276,12 @@ class Link:
         try:
             with self._condition:
                 self._outbox.carried(load, answer["stopped"])
-                self._refused = None if self._refused == refused else self._refused
-                self.kind = answer["kind"]
-                self._failure = tuple(answer["failure"]) if answer["failure"] else None
+                login = self._login
+                login.refused = None if login.refused == refused else login.refused
+                login.kind = answer["kind"]
+                login.failure = tuple(answer["failure"]) if answer["failure"] else None
                 if answer["token"] is not None:
-                    self._take_token(answer["token"], now)
+                    login.take(answer["token"], now)
                 for name, (_, rate, _) in asked.items():
                     self._take_rate(name, rate, answer["rates"][name], bye=bye)
         except (KeyError, TypeError, AttributeError, ValueError):
@@ -311,15 +296,6 @@ class Link:
         elif not bye:
             self._windows[name] = [(permits, seconds) for permits, seconds in told["windows"]]
             rate.granted(lease, time.monotonic())
-
-    def _take_token(self, told: Mapping[str, Any], asked_at: float) -> None:
-        """Use it; it ends by the time it was asked for, not by when a slow answer came."""
-        headers = Masked(told["headers"])
-        for value in (*headers.values(), *told["query"].values()):
-            self._past.extend(_secrets_in(value))
-        ends = math.inf if told["ends_in"] is None else asked_at + told["ends_in"]
-        renews = math.inf if told["renews_in"] is None else asked_at + told["renews_in"]
-        self._login = _Login(told["number"], headers, Masked(told["query"]), ends, renews)
 
     def _note(self, problem: str | None, now: float) -> None:
         """Keep what a call came to; go on without the coordinator, and say so, where there is none."""
@@ -346,28 +322,17 @@ class Link:
         rate = f"{self._share:.0%} of the rate" if self._share else "no request, because no rate was told"
         return f"going on with {token}{rate}"
 
-    def _without_login(self, now: float) -> bool:
-        return now >= self._usable_until()
-
-    def _hopeless(self) -> bool:
-        return self._failure is not None and self._failure[0] == "AuthError"
-
-    def _usable_until(self) -> float:
-        if self.kind == "none":
-            return math.inf
-        return -math.inf if self._login.headers is None else self._login.ends_at
-
     def _block(self, now: float) -> None:
         """Hold the tasks while there is no login; at the deadline, or when there can be none, let them find out."""
-        blocked = self._without_login(now)
+        blocked = self._login.missing(now)
         for _, rate in self._rates.values():
             if not (blocked or (self._lost and not rate.can_go_on)):
                 rate.give_up_at = math.inf
             elif math.isinf(rate.give_up_at):
                 rate.give_up_at = now + self._deadline
-            if blocked and self._hopeless():
+            if blocked and self._login.hopeless:
                 rate.give_up_at = now
-            rate.usable_until = self._usable_until()
+            rate.usable_until = self._login.usable_until
 
     def _leave(self) -> None:
         if self._failed_since is None and not self._lost:
@@ -385,16 +350,6 @@ def link_to(place: Place) -> Link:
                 if unused != place:
                     del _LINKS[unused]
         return link
-
-
-def _secrets_in(value: str) -> list[Secret]:
-    """What must not be shown of a header or parameter that logs in: the credential, and what Base64 hides of it."""
-    scheme, _, credential = value.rpartition(" ")
-    found = [Secret(credential)]
-    if scheme == "Basic":
-        with contextlib.suppress(ValueError):
-            found.append(Secret(base64.b64decode(credential).decode().partition(":")[2]))
-    return [secret for secret in found if secret.reveal()]
 
 
 def _after_fork() -> None:
