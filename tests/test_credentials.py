@@ -11,10 +11,11 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
+from cryptography.fernet import Fernet
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trunkline.credentials import Redactor, Secret, is_reference, resolve, unresolved
+from trunkline.credentials import Redactor, Secret, credentials_within, is_reference, resolve, unresolved
 from trunkline.errors import OptionError
 
 SECRET = "s3cr3t/+pä ss"
@@ -93,8 +94,8 @@ def test_what_is_missing_is_named_by_option_and_reference(monkeypatch: pytest.Mo
     monkeypatch.setenv("EMPTY", "")
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     cases = {
-        "env:API_TOKEN": "auth.token: env:API_TOKEN is not in the environment that Spark was started with: "
-        "set it before the session starts",
+        "env:API_TOKEN": "auth.token: env:API_TOKEN is not set: an environment variable has to be there "
+        "before the program, or the Spark session, starts",
         "env:EMPTY": "auth.token: env:EMPTY is empty",
         "env:": "auth.token: an env: reference is written env:NAME, the name of an environment variable",
         f"file:{tmp_path}/none": f"auth.token: file:{tmp_path}/none cannot be read on the driver: "
@@ -155,6 +156,43 @@ def test_other_text_is_left_alone(text: str) -> None:
     """A message without the secret comes back as it is."""
     assert Redactor([Secret("HUNTER2-X")]).clean(text) == text
     assert Redactor([]).clean(text) == text
+
+
+def test_a_secret_of_three_characters_is_left_where_it_stands() -> None:
+    """It stands in other words, and to cut it out of them would spoil them and tell it."""
+    assert Redactor([Secret("abc"), Secret("abcd")]).clean("abc, alphabcde, abcd") == "abc, alph***e, ***"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("https://me:hunter2@host/path", ["hunter2"]),
+        ("https://me:p%40ss-w@host/path", ["p%40ss-w", "p@ss-w"]),
+        ("https://host/path?api_key=hunter2&page=1#x", ["hunter2"]),
+        ("jdbc:postgresql://db/etl?user=me&password=hunter2", ["hunter2"]),
+        ("jdbc:sqlserver://db:1433;databaseName=etl;user=me;password=hunter2;encrypt=true", ["hunter2"]),
+        ("jdbc:oracle:thin:me/hunter2@//db:1521/etl", ["hunter2"]),
+        ("jdbc:derby:memory:x;password=hunter2", ["hunter2"]),
+        ('o.a.k.PlainLoginModule required username="me" password="hunter2";', ["hunter2"]),
+        ("https://host/path?tokens=5&sort_key=id", ["5"]),
+        ("SELECT * FROM t WHERE password=other", []),
+        ("https://host/token/path", []),
+    ],
+)
+def test_credentials_are_found_within_urls_and_lines_of_jaas(text: str, found: list[str]) -> None:
+    assert credentials_within(text) == found
+
+
+def test_what_is_encrypted_says_where_its_key_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So an option of `rest` may be encrypted, and Spark's plan holds no more than what is encrypted."""
+    key = Fernet.generate_key()
+    monkeypatch.setenv("KEY", key.decode())
+    text = f"enc:{Fernet(key).encrypt(b'hunter2').decode()}#env:KEY"
+    assert resolve(text).reveal() == "hunter2"
+    assert repr(unresolved(text)) == f"Secret({text})"
+    for wrong in ("enc:abc", "enc:abc#enc:def#env:KEY"):
+        with pytest.raises(OptionError, match="an enc: value is written enc:TEXT#KEY"):
+            resolve(wrong)
 
 
 def test_a_redactor_does_not_print_what_it_knows() -> None:

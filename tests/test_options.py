@@ -253,15 +253,15 @@ def test_no_error_prints_a_credential() -> None:
 
 def test_credentials_are_looked_up_once_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Late, on the driver, everywhere they stand; the rest is the same."""
-    monkeypatch.setenv("TOKEN_A", "aaa")
-    monkeypatch.setenv("TOKEN_B", "bbb")
+    monkeypatch.setenv("TOKEN_A", "aaaa")
+    monkeypatch.setenv("TOKEN_B", "bbbb")
     options = read({"url": "https://h/x", "auth.token": "env:TOKEN_A", "secretHeaders": '{"X-B": "env:TOKEN_B"}'})
     assert not options["auth.token"].resolved
     resolved = options.resolved()
-    assert resolved["auth.token"].reveal() == "aaa"
-    assert resolved["secretHeaders"]["X-B"].reveal() == "bbb"
-    assert [secret.reveal() for secret in resolved.secrets()] == ["bbb", "aaa"]
-    assert resolved.redactor().clean("aaabbb") == "******"
+    assert resolved["auth.token"].reveal() == "aaaa"
+    assert resolved["secretHeaders"]["X-B"].reveal() == "bbbb"
+    assert [secret.reveal() for secret in resolved.secrets()] == ["bbbb", "aaaa"]
+    assert resolved.redactor().clean("aaaabbbb") == "******"
     assert (repr(resolved), resolved["url"], resolved.given("auth.token")) == (repr(options), "https://h/x", True)
 
 
@@ -274,8 +274,8 @@ def test_all_missing_references_are_reported_at_once(monkeypatch: pytest.MonkeyP
     assert caught.value.problems == (
         "secretHeaders X-B: file:/not/there cannot be read on the driver: No such file or directory",
         (
-            "auth.token: env:NOT_SET is not in the environment that Spark was started with: "
-            "set it before the session starts"
+            "auth.token: env:NOT_SET is not set: an environment variable has to be there before the program, or the "
+            "Spark session, starts"
         ),
     )
 

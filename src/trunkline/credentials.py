@@ -12,6 +12,7 @@ A reference says where a credential is kept, so that SQL views, pipeline files a
     vault:mount/path#field       a field of a secret of HashiCorp Vault, key-value engine version 2
     aws-secretsmanager:id#field  a secret of AWS Secrets Manager, by name or ARN; without a field, all of its text
     azure-keyvault:vault/name    a secret of Azure Key Vault
+    enc:text#reference           text that Fernet encrypted, and where its key is kept
 
 References are resolved on the driver; what travels to the tasks is the resolved `Secret`.
 """
@@ -26,7 +27,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
 from trunkline.errors import OptionError
 
@@ -45,8 +46,24 @@ _WRITTEN = {
         r"[A-Za-z0-9.-]+/[A-Za-z0-9-]+(/[A-Za-z0-9]+)?",
         "an azure-keyvault: reference is written azure-keyvault:vault/name, the vault by its name or its host",
     ),
+    "enc": (
+        r"[^\s#]+#(?!enc:).+",
+        "an enc: value is written enc:TEXT#KEY, with KEY the reference to its key: env:NAME",
+    ),
 }
 _REFERENCE = re.compile(rf"({'|'.join(_WRITTEN)}):")
+# A secret that is shorter stands in every other word: to cut it out would spoil messages, and tell it.
+SHORTEST_SECRET = 4
+# Names under which credentials are kept. `run_key` and `partition_key` are none.
+CREDENTIAL_NAME = re.compile(
+    r"token|passw(or)?d|secret|credential"
+    r"|(api|access|account|auth|private|shared|signing|storage|subscription|encryption|sas)[-_.]?key",
+    re.IGNORECASE,
+)
+# A login in a URL, `https://user:password@host`, and Oracle's, `jdbc:oracle:thin:user/password@host`.
+_LOGIN = re.compile(r"://[^/\s:@]*:([^/\s@]+)@|:thin:[^/\s]*/([^@\s]+)@")
+# `?api_key=x`, `;password=x` in a URL, `password="x"` in a line of JAAS.
+_PAIR = re.compile(r"(?<![\w.-])([\w.-]+)=(?:\"([^\"]*)\"|'([^']*)'|([^\s&;,#'\"]+))")
 # Of a secret inside Base64 only whole characters can be looked for; fewer than these would match ordinary words.
 _SHORTEST_BASE64 = 4
 _BASE64_RUN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=")
@@ -149,6 +166,20 @@ def resolve(credential: str | Secret, option: str = "credential") -> Secret:
         raise OptionError(f"{option}: {error}") from None
 
 
+def credentials_within(text: str) -> list[str]:
+    """The credentials in a URL, a JDBC URL or a line of JAAS: of its login, and under names that say so.
+
+    credentials_within("jdbc:postgresql://db/etl?user=me&password=hunter2")     # ["hunter2"]
+    """
+    if "://" not in text and not text.startswith("jdbc:") and " required" not in text:
+        return []
+    found = [login for match in _LOGIN.finditer(text) for login in match.groups() if login]
+    for name, *values in _PAIR.findall(text):
+        if CREDENTIAL_NAME.search(name):
+            found += [value for value in values if value]
+    return list(dict.fromkeys([*found, *map(unquote, found)]))
+
+
 class Redactor:
     """Cuts known secrets out of any text: as they are and percent-encoded, JSON-, Python- or HTML-escaped or in Base64.
 
@@ -158,7 +189,8 @@ class Redactor:
     of Base64 characters is cut. Clean a text before it is shortened: half a secret is not recognised.
 
     Args:
-        secrets: What must not appear. Unresolved references are skipped: nobody knows their value.
+        secrets: What must not appear. Unresolved references are skipped: nobody knows their value; and so are those
+            of fewer than `SHORTEST_SECRET` characters.
     """
 
     def __init__(self, secrets: Iterable[Secret | str]) -> None:
@@ -168,6 +200,8 @@ class Redactor:
             if isinstance(secret, Secret) and not secret.resolved:
                 continue
             value = secret.reveal() if isinstance(secret, Secret) else secret
+            if len(value) < SHORTEST_SECRET:
+                continue
             plain |= _spellings(value)
             runs |= _base64_cores(value)
         # Longest first: a secret that contains another is cut whole.
@@ -200,7 +234,8 @@ def _look_up(scheme: str, rest: str) -> str:
 def _from_environment(name: str) -> str:
     value = os.environ.get(name)
     if value is None:
-        message = f"env:{name} is not in the environment that Spark was started with: set it before the session starts"
+        starts = "an environment variable has to be there before the program, or the Spark session, starts"
+        message = f"env:{name} is not set: {starts}"
         raise ValueError(message)
     return value
 

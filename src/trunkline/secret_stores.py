@@ -1,4 +1,4 @@
-"""Looking up credentials where they are kept: Databricks, HashiCorp Vault, AWS Secrets Manager, Azure Key Vault.
+"""Looking up credentials where they are kept: Databricks, Vault, AWS, Azure; or where they are used, encrypted.
 
 Each function takes what stands after the scheme of a reference, asks once, and gives the value. Where to ask and as
 whom is what each store's own tools read: `VAULT_ADDR` and `VAULT_TOKEN`, AWS's credential chain, Azure's, Databricks'.
@@ -21,6 +21,8 @@ import json
 import os
 from collections.abc import Callable
 from typing import Any
+
+from trunkline.credentials import resolve
 
 # Seconds for one answer: a driver that waits for a credential does nothing else.
 _TIMEOUT = 30
@@ -195,11 +197,37 @@ def from_azure(reference: str) -> str:
         raise ValueError(message) from None
 
 
+def from_fernet(reference: str) -> str:
+    """`text#key`: text that Fernet encrypted, and the reference to its key.
+
+    Raises:
+        ValueError: The key is not there or is none, or another encrypted the text.
+    """
+    text, _, key = reference.partition("#")
+    try:
+        from cryptography.fernet import Fernet, InvalidToken
+    except ImportError:
+        message = "enc: needs cryptography: pip install 'trunkline[vault]'"
+        raise ValueError(message) from None
+    held = resolve(key, "the key of enc:").reveal()
+    try:
+        fernet = Fernet(held)
+    except ValueError:
+        message = f"{key} is no key of Fernet's: 32 bytes in URL-safe Base64"
+        raise ValueError(message) from None
+    try:
+        return fernet.decrypt(text.encode()).decode()
+    except InvalidToken:
+        message = "cannot be decrypted: another key encrypted it, or it is cut short"
+        raise ValueError(message) from None
+
+
 LOOK_UP: dict[str, Callable[[str], str]] = {
     "databricks": from_databricks,
     "vault": from_vault,
     "aws-secretsmanager": from_aws,
     "azure-keyvault": from_azure,
+    "enc": from_fernet,
 }
 
 

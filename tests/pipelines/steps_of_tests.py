@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import UnavailableError
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 # What hooks and steps saw, in order.
 SEEN: list[Any] = []
+SETTINGS = ("spark.sql.files.maxRecordsPerFile", "spark.sql.shuffle.partitions", "spark.sql.files.maxPartitionNum")
+# What a test does while the step `on_the_way` runs.
+ON_THE_WAY: list[Callable[[], None]] = []
 
 
 @dataclass
@@ -49,6 +54,13 @@ def numbers(context: Context) -> DataFrame:
     return df
 
 
+def on_the_way(df: DataFrame, context: Context) -> DataFrame:
+    context.metrics.gauge("lag_seconds", 2.5, source="crm")
+    for look in ON_THE_WAY:
+        look()
+    return df
+
+
 def flaky(df: DataFrame, context: Context) -> DataFrame:
     """Fails twice."""
     SEEN.append("flaky")
@@ -60,6 +72,13 @@ def flaky(df: DataFrame, context: Context) -> DataFrame:
 def broken(df: DataFrame, context: Context) -> DataFrame:
     SEEN.append("broken")
     raise RuntimeError(f"cannot do it with {context.config['password']}")
+
+
+def settings(context: Context) -> DataFrame:
+    """Notes what is set while the pipeline runs."""
+    SEEN.append([context.spark.conf.get(name, None) for name in SETTINGS])
+    df: DataFrame = context.spark.range(1)
+    return df
 
 
 class KilledError(BaseException):
@@ -112,6 +131,16 @@ class Watching:
         SEEN.append(("after_pipeline", report.outcome))
 
 
+class TakenOver:
+    """A hook that does what another process does which takes this one for dead."""
+
+    config: dict[str, Any]
+
+    def before_step(self, context: Context) -> None:
+        folder = Path(self.config["runs"]) / context.origin / "runners"
+        (folder / f"{context.run_id}.taken").write_text("{}")
+
+
 def failing_hook(event: str) -> None:
     raise ValueError(f"no luck in {event}")
 
@@ -139,3 +168,9 @@ def slowly(df: DataFrame) -> DataFrame:
         return value
 
     return df.withColumn("id", f.udf(later, "bigint")("id"))
+
+
+def asleep(df: DataFrame) -> DataFrame:
+    """Some seconds in Python, so that a kill meets it."""
+    time.sleep(5)
+    return df

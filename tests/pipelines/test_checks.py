@@ -9,9 +9,13 @@ import sys
 import pytest
 from tests.pipelines.conftest import Files
 
+from trunkline.errors import OptionError
+
 READ = '{ name = a, read { format = parquet, path = "/x" } }'
 LIVE = "{ name = a, read { format = rate, stream = true } }"
 WRITE = "write { format = parquet, path = /y"
+NO_CREDENTIAL = "is a secret, and this option takes none: auth.* and secretHeaders do"
+IGNORED = "and Spark would ignore it: did you mean "
 
 
 def steps(*lines: str) -> str:
@@ -246,6 +250,27 @@ def steps(*lines: str) -> str:
             steps("{ name = a, read { format = kafka, options { topics = [a, b] } } }"),
             ["2: steps.a.read.options.topics is a list: Spark takes text"],
         ),
+        (
+            steps(
+                "{ name = a, read { format = csv, path = /x, options { heder = true\n multiline = true } } }",
+                "{ name = b, write { format = JDBC, options { dbtabel = t\n url = x, fetchsise = 5 } } }",
+            ),
+            [
+                f"2: steps.a.read.options.heder is unknown to csv, {IGNORED}header?",
+                f"4: steps.b.write.options.dbtabel is unknown to JDBC, {IGNORED}dbtable?",
+                f"5: steps.b.write.options.fetchsise is unknown to JDBC, {IGNORED}fetchsize?",
+            ],
+        ),
+        (
+            steps(
+                '{ name = a, read { format = rest, options { url = "https://a.example", params { k = "env:K" }\n'
+                'headers { X = "vault:a/b#c" } } } }'
+            ),
+            [
+                f"2: steps.a.read.options.params.k {NO_CREDENTIAL}",
+                f"3: steps.a.read.options.headers.X {NO_CREDENTIAL}",
+            ],
+        ),
     ],
 )
 def test_what_cannot_be_is_told_with_its_line(files: Files, text: str, told: list[str]) -> None:
@@ -264,6 +289,29 @@ def test_what_cannot_be_is_told_with_its_line(files: Files, text: str, told: lis
             [
                 "notify[0] takes one of webhook, sns, log, call: sns and log are given",
                 "notify[0].options is for webhook",
+            ],
+        ),
+        (
+            'notify = [ { webhook = "env:A", options { auth.tpe = bearer, deadline = soon, url = "https://b" } } ]',
+            [
+                "notify[0].options.url is the webhook itself",
+                "notify[0].options.auth.tpe is unknown: did you mean auth.type?",
+                "notify[0].options.deadline: 'soon' is no duration: write 250ms, 30s, 5m, 1h or 2d",
+            ],
+        ),
+        (
+            "metrics { labels { a = b } }",
+            ["metrics needs prometheus or opentelemetry: without one the numbers go nowhere"],
+        ),
+        ("metrics.prometheus { }", ["metrics.prometheus needs port or pushgateway"]),
+        (
+            "metrics { opentelemetry { endpoint = collector }, labels { a-b = c, __x = d, job = e, step = f } }",
+            [
+                "metrics.labels.a-b is no name of a label: letters, digits and _",
+                "metrics.labels.__x is no name of a label: letters, digits and _",
+                "metrics.labels.job is a label that the numbers have already",
+                "metrics.labels.step is a label that the numbers have already",
+                "metrics.opentelemetry.endpoint is no URL: write http://collector:4318",
             ],
         ),
         (
@@ -355,6 +403,27 @@ def test_a_secret_is_refused_where_none_is_looked_up(files: Files) -> None:
     ]
 
 
+def test_a_credential_in_sql_is_refused(files: Files) -> None:
+    """Whether it stands in the file or comes from the environment: Spark writes queries down."""
+    text = """
+    name = x, vars { db_password = "hunter2-long", user = user }
+    steps = [
+      { name = a, sql = "SELECT '${vars.db_password}' AS x" }
+      { name = b, expect = [ { rule = condition, condition = "x <> '${API_TOKEN}'" } ] }
+      { name = c, call = "m:f", config { password = user } }
+      { name = d, sql = "SELECT user, '${HOME}' FROM c" }
+    ]
+    """
+    environment = {"API_TOKEN": "from-the-environment", "HOME": "/home/somebody"}
+    with pytest.raises(OptionError) as caught:
+        files.read(text, environment=environment)
+    told = "holds a credential, and Spark writes SQL into its event log: give it to a call, by config"
+    assert [problem.partition("p.conf:")[2] for problem in caught.value.problems] == [
+        f"4: steps.a.sql {told}",
+        f"5: steps.b.expect[0].condition {told}",
+    ]
+
+
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(files: Files) -> None:
     text = steps("{ name = a }", "{ name = b, sql = S, input = z }", f"{{ name = c, {WRITE}, mode = merge }} }}")
     assert [one.split(": ")[0] for one in files.told(text)] == ["p.conf:2", "p.conf:3", "p.conf:4", "p.conf:4"]
@@ -381,7 +450,13 @@ def test_a_checkpoint_may_be_that_of_the_session(files: Files) -> None:
 
 
 def test_options_of_other_formats_are_theirs(files: Files) -> None:
-    files.read(steps('{ name = a, read { format = jdbc, options { urll = x, password = "env:DB" } } }'))
+    """Of formats that are no part of Spark, of a driver of JDBC, and of Hadoop."""
+    for held in (
+        'format = snowflake, options { sfUrll = x, sfPassword = "env:DB" }',
+        'format = jdbc, options { url = x, socketTimeout = 5, password = "env:DB" }',
+        "format = csv, path = /x, options { HEADER = true, fs.s3a.endpoint = x, rescuedDataColumn = r, cryptic = y }",
+    ):
+        files.read(steps(f"{{ name = a, read {{ {held} }} }}"))
 
 
 def test_a_credential_is_known_without_being_looked_up(files: Files) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import json
 import pickle
@@ -14,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.pipelines.conftest import ONE_STEP, Files
 
+import trunkline.pipelines
 from trunkline.errors import OptionError
-from trunkline.pipelines import read_pipeline
+from trunkline.pipelines import config, read_pipeline
+from trunkline.pipelines.problems import section_in
 
-# Every key there is, but for those of maps whose keys are the user's: vars, config, conf, secrets, labels, and options
-# of formats that are not ours.
+# Every key there is.
 WHOLE: dict[str, Any] = {
     "name": "users",
     "description": "users, every night",
@@ -108,26 +110,51 @@ WHOLE: dict[str, Any] = {
             "write": {"table": "lake.events", "trigger": "10s", "checkpoint": "/data/c", "output_mode": "append"},
         },
         {
+            "name": "lines",
+            "read": {
+                "format": "csv",
+                "path": "/data/in",
+                "options": {"header": "true", "nullValue": "-", "multiLine": "true", "sep": ";", "fs.s3a.x": "y"},
+            },
+        },
+        {
+            "name": "rows",
+            "write": {
+                "format": "jdbc",
+                "mode": "append",
+                "options": {"url": "jdbc:x", "dbtable": "t", "fetchsize": "5", "ssl": "on"},
+            },
+        },
+        {
             "name": "runs",
             "input": "clean",
             "write": {"format": "jobs", "mode": "append", "options": {"platform": "local"}},
         },
     ],
 }
+# Maps whose keys the file chooses itself, so that any other name is as good: variables, and names of secrets (whoever
+# uses one that is misspelt is refused, see below), the configuration of the user's code (refused where it has a type,
+# see test_telling), labels, settings of Spark's (of which a session tells when it is there, see test_spark_names).
 FREE = {"vars", "config", "conf", "secrets", "labels"}
+# Options that belong to Hadoop or to a driver of JDBC: there is no list of them.
+FOREIGN = {"fs.s3a.x", "ssl"}
 
 
 def keys_in(held: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """The path of every key that a file does not choose itself."""
+    """The path of every key."""
     found: list[tuple[str | int, ...]] = []
     if isinstance(held, dict):
         for key, value in held.items():
-            found += [(*path, key)] + ([] if key in FREE else keys_in(value, (*path, key)))
+            found += [(*path, key), *keys_in(value, (*path, key))]
     if isinstance(held, list):
         for at, item in enumerate(held):
             found += keys_in(item, (*path, at))
-    # No rule says which options of a webhook or of the format delta there are.
-    return [one for one in found if "notify" not in one[:-1] or "options" not in one[:-1]]
+    return found
+
+
+KEYS = keys_in(WHOLE)
+# Those that a file does not choose itself.
+GIVEN = [path for path in KEYS if not FREE & set(path[:-1]) and path[-1] not in FOREIGN]
 
 
 def told_of(path: Path, held: Any) -> list[str]:
@@ -140,7 +167,7 @@ def told_of(path: Path, held: Any) -> list[str]:
 def test_a_whole_file_is_plain_data(files: Files) -> None:
     pipeline = files.read(json.dumps(WHOLE), "p.json")
     assert [step.kind for step in pipeline.steps] == [
-        "read", "read", "sql", "call", "expect", "request", "write", "read", "write", "write",
+        "read", "read", "sql", "call", "expect", "request", "write", "read", "write", "read", "write", "write",
     ]  # fmt: skip
     assert json.loads(json.dumps(pipeline.model_dump(exclude_unset=True, by_alias=True)))["steps"][0] == {
         "name": "users",
@@ -159,7 +186,7 @@ def test_a_whole_file_is_plain_data(files: Files) -> None:
     assert pickle.loads(pickle.dumps(pipeline)) == pipeline
 
 
-@given(st.sampled_from(keys_in(WHOLE)), st.data())
+@given(st.sampled_from(GIVEN), st.data())
 def test_any_key_misspelt_is_refused_by_its_name(path: tuple[str | int, ...], data: Any) -> None:
     """A letter more, less, twice, or two exchanged, anywhere: the message has the key as it was written."""
     key = str(path[-1])
@@ -181,7 +208,7 @@ def test_any_key_misspelt_is_refused_by_its_name(path: tuple[str | int, ...], da
     assert any(re.search(rf"(?<![\w.]){re.escape(changed)}(?![\w])|\.{re.escape(changed)} ", one) for one in told), told
 
 
-@given(st.sampled_from(keys_in(WHOLE)))
+@given(st.sampled_from(GIVEN))
 def test_any_value_of_a_wrong_kind_is_refused_by_its_key(path: tuple[str | int, ...]) -> None:
     """A list in a list where text, a number or a group is meant; a text where a group is."""
     held = copy.deepcopy(WHOLE)
@@ -196,6 +223,73 @@ def test_any_value_of_a_wrong_kind_is_refused_by_its_key(path: tuple[str | int, 
     with tempfile.TemporaryDirectory() as folder:
         told = told_of(Path(folder) / "p.json", held)
     assert any(str(path[-1]) in one for one in told), told
+
+
+# `config` is for `call`, and text in a map of the user's is his.
+@given(st.sampled_from([path for path in KEYS if FREE & set(path[:-1]) or path[-1] in FOREIGN]), st.booleans())
+def test_what_a_file_names_itself_arrives_as_it_was_written_or_is_refused(
+    path: tuple[str | int, ...], renamed: bool
+) -> None:
+    """Another key, or another value: the pipeline is another one, or what uses the key is told to be without it."""
+    held = copy.deepcopy(WHOLE)
+    group: Any = held
+    for one in path[:-1]:
+        group = group[one]
+    key = str(path[-1])
+    if renamed:
+        group[f"{key}x"] = group.pop(key)
+    else:
+        group[key] = f"{group[key]}x"
+    if path[0] == "secrets" and renamed:
+        # Of all these names only that of a secret is used in this file.
+        with pytest.raises(OptionError, match=r"auth.token: secrets has no api: did you mean apix\?"):
+            whole(held)
+    else:
+        assert whole(held) != whole(WHOLE)
+
+
+@given(st.sampled_from(KEYS))
+def test_no_key_is_left_out_of_the_pipeline_unseen(path: tuple[str | int, ...]) -> None:
+    """A file without the key is another pipeline, or is refused."""
+    held = copy.deepcopy(WHOLE)
+    group: Any = held
+    for one in path[:-1]:
+        group = group[one]
+    del group[path[-1]]
+    try:
+        changed = whole(held)
+    except OptionError:
+        return
+    assert changed != whole(WHOLE)
+
+
+def test_every_key_is_read_by_somebody() -> None:
+    """What the model holds and nobody asks for would be ignored: each name stands in the code as an attribute."""
+    package = Path(trunkline.pipelines.__file__).parent
+    read = {
+        node.attr
+        for path in package.rglob("*.py")
+        if path.name != "config.py"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+    }
+    names = {name for section in sections(config.Pipeline) for name in section.model_fields}
+    # `vars` has done its work when `${...}` has been looked up; `description` is for people.
+    assert names - read == {"vars", "description"}
+
+
+def sections(section: type[config.Section]) -> set[type[config.Section]]:
+    inner = {section_in(field.annotation) for field in section.model_fields.values()} - {None}
+    return {section}.union(*(sections(one) for one in inner if one is not None))
+
+
+def whole(held: Any) -> Any:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "p.json"
+        path.write_text(json.dumps(held))
+        return read_pipeline(str(path), environment={}).model_dump(exclude_unset=True, by_alias=True)
 
 
 @pytest.mark.parametrize(

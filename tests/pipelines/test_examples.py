@@ -61,7 +61,7 @@ def test_users_leave_their_api_and_reach_the_warehouse_without_personal_data(
     ]
     assert (report.outcome, report.exit_code, report.notices) == ("success", 0, [])
     shown = [path.read_text() for path in (tmp_path / "runs").rglob("*") if path.is_file()]
-    assert len(shown) == 2
+    assert len(shown) == 4
     assert any("rest" in plan for plan in plans(spark))
     assert "hunter2" not in "\n".join([*plans(spark), *shown, *capsys.readouterr(), report.table()])
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ from tests.pipelines.conftest import Files
 
 from trunkline.errors import OptionError
 from trunkline.pipelines.planning import Planned, plan
-from trunkline.pipelines.prepared import prepare
+from trunkline.pipelines.prepared import Prepared, prepare
 from trunkline.pipelines.report import Report, StepReport
 from trunkline.pipelines.resume import Resume, digest, finished, read_run, run_name
 
@@ -36,6 +39,15 @@ def former(steps: tuple[Planned, ...], **outcomes: str) -> Report:
         for one in steps
     ]
     return Report("daily", "daily-1", "p.conf", "2026-05-01T00:00:00", reports)
+
+
+def killed(prepared: Prepared) -> None:
+    """Its claim is that of a process which is gone."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    claim = prepared.claim
+    claim._held = json.dumps(json.loads(claim._held) | {"pid": process.pid})
+    claim._write(prepared.report.run_id, ".json")
 
 
 def refused(*args: Any, **more: Any) -> str:
@@ -114,11 +126,13 @@ def test_a_run_that_goes_on_and_is_killed_at_once_has_lost_nothing(files: Files)
     for name in ("a", "one", "b"):
         first.report.step(name).outcome = "success"
     first.save()
+    killed(first)
     for _ in range(3):
         again = prepare(path, (), runs, Resume("last"), "console")
         held = read_run(runs, "last", "daily")
         assert (held.run_id, held.origin) == (again.report.run_id, first.report.run_id)
         assert [step.outcome for step in held.steps] == ["waiting", "kept", "waiting", "waiting", "waiting"]
+        killed(again)
 
 
 def test_the_last_run_is_the_newest_of_this_pipeline(tmp_path: Path) -> None:

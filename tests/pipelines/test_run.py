@@ -14,7 +14,7 @@ from tests.pipelines.conftest import Files
 
 from trunkline.cli import main
 from trunkline.errors import OptionError
-from trunkline.pipelines import PipelineError, Report, Resume, run_pipeline
+from trunkline.pipelines import PipelineError, Report, Resume, claims, run_pipeline
 
 SEEN = steps_of_tests.SEEN
 HERE = "tests.pipelines.steps_of_tests"
@@ -92,27 +92,71 @@ def test_a_step_is_tried_again_and_hooks_see_it_all(spark: SparkSession, files: 
 
 
 def test_settings_arrive_as_they_are_written_or_it_is_told_why_not(spark: SparkSession, files: Files) -> None:
-    """On a session that is there, only what Spark lets change; its master is left alone."""
+    """On a session that is there, only what Spark lets change, and only until the end; its master is left alone."""
     master = spark.sparkContext.master
+    before = [spark.conf.get(name, None) for name in steps_of_tests.SETTINGS]
+    assert before == [None, "2", None]
     report = run(
         spark,
         files,
-        """
+        f"""
         name = settings
-        spark { master = "local[7]", app_name = x, conf {
-          spark.sql.files.maxRecordsPerFile = 007, spark.driver.memory = 1g, spark.sql.ui.retainedExecutions = 9
-        } }
-        steps = [ { name = a, sql = "SELECT '${spark.conf.spark.sql.files.maxRecordsPerFile}' AS v" } ]
+        spark {{ master = "local[7]", app_name = x, conf {{
+          spark.sql.files.maxRecordsPerFile = 007, spark.sql.shuffle.partitions = 3, spark.sql.files.maxPartitionNum = 9
+          spark.driver.memory = 1g, spark.sql.ui.retainedExecutions = 9
+        }} }}
+        steps = [ {{ name = a, call = "{HERE}:settings" }} ]
         """,
     )
     assert report.outcome == "success"
-    assert spark.conf.get("spark.sql.files.maxRecordsPerFile") == "007"
-    spark.conf.unset("spark.sql.files.maxRecordsPerFile")
+    assert SEEN == [["007", "3", "9"]]
+    assert [spark.conf.get(name, None) for name in steps_of_tests.SETTINGS] == before
     assert report.notices == [
         f"spark.conf.{name} is settled when a session starts, and this one has"
         for name in ("spark.driver.memory", "spark.sql.ui.retainedExecutions")
     ]
     assert spark.sparkContext.master == master
+
+
+@pytest.mark.parametrize("bad", ["spark.sql.shuffle.partitions = many", "spark.sql.files.maxPartitionNum = 9"])
+def test_a_run_that_fails_gives_the_session_back_as_it_was(spark: SparkSession, files: Files, bad: str) -> None:
+    """Whether a step fails, or a setting is one that Spark refuses."""
+    before = [spark.conf.get(name, None) for name in steps_of_tests.SETTINGS]
+    report = run(
+        spark,
+        files,
+        f"""
+        name = settings
+        spark {{ conf {{ spark.sql.files.maxRecordsPerFile = 7, {bad} }} }}
+        steps = [ {{ name = a, sql = "SELECT assert_true(false)" }}, {{ name = b, write {{ format = noop }} }} ]
+        """,
+    )
+    assert report.outcome == "failed"
+    assert [spark.conf.get(name, None) for name in steps_of_tests.SETTINGS] == before
+
+
+def test_a_run_that_another_process_took_over_ends(
+    spark: SparkSession, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was taken for dead: the step that runs is ended in Spark, no other begins, and the report says why."""
+    monkeypatch.setattr(claims, "BEAT", 0.1)
+    report = run(
+        spark,
+        files,
+        f"""
+        name = lost
+        hooks = [ {{ call = "{HERE}:TakenOver", config {{ runs = "{files.folder}/runs" }} }} ]
+        steps = [
+          {{ name = slow, call = "{HERE}:slow", retry {{ max_attempts = 3, initial_delay = 1ms }} }}
+          {{ name = out, write {{ format = noop, mode = overwrite }} }}
+        ]
+        """,
+        source_df=spark.range(4),
+    )
+    assert (report.outcome, report.exit_code, report.failure_type) == ("failed", 1, "CANCELLED")
+    assert report.error == f"another process took this one for dead and goes on with {report.run_id}"
+    assert outcomes(report) == {"slow": "failed", "out": "not run"}
+    assert report.step("slow").attempts == 1
 
 
 def test_a_failed_step_ends_the_run_and_no_secret_is_told(
@@ -142,12 +186,12 @@ def test_a_failed_step_ends_the_run_and_no_secret_is_told(
     assert not (files.folder / "out").exists()
     told = capsys.readouterr()
     written = [path.read_text() for path in (files.folder / "runs").rglob("*") if path.is_file()]
-    assert len(written) == 2
+    assert len(written) == 4
     everywhere = "\n".join([told.out, told.err, report.table(), repr(caught.value), *written])
     assert "planted" not in everywhere
     lines = [json.loads(line) for line in told.err.splitlines() if line.startswith("{")]
     assert {line["run_id"] for line in lines} == {report.run_id}
-    assert [line["event"] for line in lines] == [
+    assert [line["event"] for line in lines if line["level"] != "warning"] == [
         "before_pipeline", "before_step", "after_step", "before_step", "on_failure", "after_pipeline",
     ]  # fmt: skip
 

@@ -9,10 +9,14 @@ import pytest
 from cryptography.fernet import Fernet
 
 from trunkline.credentials import Secret
-from trunkline.errors import MissingExtraError, OptionError
-from trunkline.pipelines.secrets import PipelineSecrets, referred
+from trunkline.errors import OptionError
+from trunkline.pipelines.secrets import PipelineSecrets, hidden, hiding, referred
 
 KEY = Fernet.generate_key().decode()
+NOT_SET = (
+    "env:NO_SUCH_NAME is not set: an environment variable has to be there before the program, or the Spark session, "
+    "starts"
+)
 
 
 def test_secrets_are_found_wherever_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,13 +42,69 @@ def test_secrets_are_found_wherever_they_stand(tmp_path: Path, monkeypatch: pyte
     assert secrets.clean("hunter2, gruß and from-a-file") == "***, *** and ***"
 
 
+def test_what_stands_in_the_file_itself_is_known_too() -> None:
+    """Under names that say so, at any depth; in URLs; and what came from a variable of the environment of such a name.
+
+    A reference is none, and neither is what is so short that it stands in other words.
+    """
+    secrets = PipelineSecrets({})
+    held = {
+        "conf": {"spark.hadoop.fs.azure.account.key.lake": "from-a-key", "spark.app.x": "seen"},
+        "config": {"password": {"deep": ["in-a-list"]}, "token": "env:NOT_ASKED", "secret": "abc"},
+        "options": {"url": "jdbc:postgresql://db/etl?password=in-a-url", "query": "SELECT 'from-the-place'"},
+    }
+    secrets.know(
+        held, {"DB_PASSWORD": "from-the-place", "HOME": "seen", "OTHER_TOKEN": "not in the file", "T_TOKEN": "a"}
+    )
+    said = "from-a-key, seen, in-a-list, env:NOT_ASKED, abc, in-a-url, from-the-place, not in the file"
+    assert secrets.clean(said) == "***, seen, ***, env:NOT_ASKED, abc, ***, ***, not in the file"
+    assert (secrets.holds("SELECT 'from-the-place'"), secrets.holds("SELECT 'abc'")) == (True, False)
+
+
+def test_of_a_url_that_is_secret_what_others_quote_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOOK", "https://me:hunter2@hooks.example.com/T0/B1?key=1&token=abcdef")
+    secrets = PipelineSecrets({})
+    secrets.resolved({"webhook": "env:HOOK"}, "notify[0]")
+    said = "hooks.example.com refused /T0/B1?key=1&token=abcdef for hunter2, and abcdef"
+    assert secrets.clean(said) == "hooks.example.com refused /*** for ***, and ***"
+
+
+def test_spark_is_told_which_settings_to_hide() -> None:
+    """Those that hold a secret under a name that it does not hide by itself; Hadoop's also without Spark's prefix."""
+    given = {
+        "spark.hadoop.fs.s3a.secret.key": "x",
+        "spark.hadoop.fs.azure.account.key.lake": "literal",
+        "spark.lake.where": "env:WHERE",
+        "spark.url": "https://me:hunter2@host",
+        "spark.app.x": "seen",
+    }
+    conf = hidden(given, given | {"spark.lake.where": Secret("there")})
+    hides = (
+        r"(?i)secret|password|token|access[.]?key|fs[.]azure[.]account[.]key[.]lake|spark[.]lake[.]where|spark[.]url"
+    )
+    assert conf == given | {"spark.lake.where": "there", "spark.redaction.regex": hides}
+    assert hidden({"spark.app.x": "seen"}, {"spark.app.x": "seen"}) == {"spark.app.x": "seen"}
+    own = {"spark.redaction.regex": "mine", "spark.lake.where": "env:WHERE"}
+    assert (
+        hidden(own, own | {"spark.lake.where": Secret("there")})["spark.redaction.regex"] == "mine|spark[.]lake[.]where"
+    )
+
+
+def test_spark_is_told_which_options_to_hide() -> None:
+    options = {"path": "/x", "password": "env:A", "url": "env:B", "lake": {"place": "env:C"}, "pem_private_key": "x"}
+    found = hiding([options, {"lake.place": "enc:x"}], {})
+    assert found == {"spark.sql.redaction.options.regex": "(?i)url|lake[.]place|pem_private_key"}
+    own = {"spark.sql.redaction.options.regex": "mine"}
+    assert hiding([options], own)["spark.sql.redaction.options.regex"] == "mine|lake[.]place|pem_private_key"
+    assert hiding([{"path": "/x", "header": "true"}], {}) == {}
+
+
 def test_our_own_formats_get_references_and_no_secrets() -> None:
-    held = {"auth": {"token": "secret:api"}, "names": ["secret:nope", "x"], "password": "env:P", "n": 5}
-    assert referred(held, {"api": "vault:secret/a#b"}) == {
-        "auth": {"token": "vault:secret/a#b"},
+    held = {"auth": {"token": "secret:api", "password": "enc:x"}, "names": ["secret:nope", "x"], "password": "env:P"}
+    assert referred(held, {"api": "vault:secret/a#b", "encryption_key": "env:K"}) == {
+        "auth": {"token": "vault:secret/a#b", "password": "enc:x#env:K"},
         "names": ["secret:nope", "x"],
         "password": "env:P",
-        "n": 5,
     }
 
 
@@ -63,17 +123,11 @@ def test_a_secret_is_looked_up_once(tmp_path: Path) -> None:
         ("secret:nope", "steps.a.token: secrets has no nope"),
         (
             "secret:api",
-            (
-                "secrets.api: env:NO_SUCH_NAME is not in the environment that Spark was started with: set it before "
-                "the session starts"
-            ),
+            f"secrets.api: {NOT_SET}",
         ),
         (
             "env:NO_SUCH_NAME",
-            (
-                "steps.a.token: env:NO_SUCH_NAME is not in the environment that Spark was started with: set it "
-                "before the session starts"
-            ),
+            f"steps.a.token: {NOT_SET}",
         ),
         ("enc:hunter2", "steps.a.token: cannot be decrypted: another key encrypted it, or it is cut short"),
         (
@@ -96,10 +150,10 @@ def test_a_key_that_is_none_is_told_without_it(monkeypatch: pytest.MonkeyPatch) 
     secrets = PipelineSecrets({"encryption_key": "env:PIPELINE_KEY"})
     with pytest.raises(OptionError) as caught:
         secrets.resolved({"a": "enc:x"}, "s")
-    assert str(caught.value) == "secrets.encryption_key is no key of Fernet's: 32 bytes in URL-safe Base64"
+    assert str(caught.value) == "s.a: env:PIPELINE_KEY is no key of Fernet's: 32 bytes in URL-safe Base64"
 
 
 def test_without_cryptography_the_cure_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cryptography.fernet", None)
-    with pytest.raises(MissingExtraError, match=r"s\.a: enc: needs cryptography: pip install 'trunkline\[vault\]'"):
-        PipelineSecrets({}).resolved({"a": "enc:x"}, "s")
+    with pytest.raises(OptionError, match=r"s\.a: enc: needs cryptography: pip install 'trunkline\[vault\]'"):
+        PipelineSecrets({"encryption_key": "env:K"}).resolved({"a": "enc:x"}, "s")

@@ -67,7 +67,7 @@ def test_every_line_of_the_log_bears_the_run_and_no_secret() -> None:
 
 def test_numbers_are_served_and_pushed_for_prometheus(fault_server: FaultServer, free_port: int) -> None:
     """While the run lasts they are served, at its end pushed; the labels of the file are on each of them."""
-    fault_server.route("POST /metrics/*", [{"status": 200}])
+    fault_server.route("PUT /metrics/*", [{"status": 200}])
     given = config.Metrics.model_validate(
         {
             "labels": {"team": "core"},
@@ -87,7 +87,7 @@ def test_numbers_are_served_and_pushed_for_prometheus(fault_server: FaultServer,
         Metrics(given, "daily")
     assert metrics.close() == []
     (pushed,) = fault_server.ledger()
-    assert (pushed.method, pushed.path) == ("POST", "/metrics/job/daily")
+    assert (pushed.method, pushed.path) == ("PUT", "/metrics/job/daily/team/core")
     assert counted in pushed.body.decode()
     assert prometheus_client.REGISTRY.get_sample_value("trunkline_steps_total") is None
 
@@ -111,6 +111,7 @@ def test_numbers_go_to_the_meter_provider_of_the_process() -> None:
         for one in data.resource_metrics[0].scope_metrics[0].metrics
     }
     labels = {"pipeline": "daily", "step": "a"}
+    assert found.pop("trunkline_run_start_timestamp_seconds")[0][1] == {"pipeline": "daily"}
     assert found == {"trunkline_steps": [(2, labels)], "trunkline_step_seconds": [(1.5, labels)]}
 
 

@@ -29,8 +29,10 @@ from tests.servers.kinto import Kinto, start_kinto
 from tests.servers.moto import start_moto
 from tests.servers.nginx import start_nginx
 from tests.servers.oidc import Oidc, start_oidc
+from tests.servers.otlp import Otlp, start_otlp
 from tests.servers.podman import Podman, start_podman
 from tests.servers.process import Server
+from tests.servers.prometheus import Prometheus, start_prometheus, start_pushgateway
 from tests.servers.standalone import Standalone, start_standalone
 
 
@@ -81,6 +83,24 @@ def podman() -> Iterator[Podman]:
 def standalone() -> Iterator[Standalone]:
     """Spark's standalone master with its submission API, and a worker."""
     yield from _served(start_standalone)
+
+
+@pytest.fixture(scope="session")
+def prometheus() -> Iterator[Prometheus]:
+    """A Prometheus that scrapes what it is told to, every second."""
+    yield from _served(start_prometheus)
+
+
+@pytest.fixture(scope="session")
+def pushgateway() -> Iterator[Server]:
+    """Prometheus' push gateway."""
+    yield from _served(start_pushgateway)
+
+
+@pytest.fixture
+def otlp() -> Iterator[Otlp]:
+    """A receiver of OTLP, and OpenTelemetry's exporter."""
+    yield from _served(start_otlp)
 
 
 def _served(start: Callable[[], S]) -> Iterator[S]:

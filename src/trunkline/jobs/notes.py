@@ -14,19 +14,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.credentials import Redactor, Secret, is_reference, resolve
+from trunkline.credentials import CREDENTIAL_NAME, Redactor, Secret, is_reference, resolve
 from trunkline.errors import OptionError
 
-# Names under which arguments hold a credential. `run_key` and `partition_key` are none.
-_SECRET_NAME = re.compile(
-    r"token|passw(or)?d|secret|credential"
-    r"|(api|access|account|auth|private|shared|signing|storage|subscription|encryption)[-_]?key",
-    re.IGNORECASE,
-)
 # `max_tokens` counts something.
 _SECRET_NUMBER = re.compile(r"passw(or)?d|secret|credential", re.IGNORECASE)
-# A number or a text this short stands in every other message; to cut it out would tell more than it hides.
-_SHORTEST = 3
 
 log = logging.getLogger("trunkline.jobs")
 
@@ -104,13 +96,13 @@ def secrets_in(arguments: Mapping[str, Any], before: Mapping[str, Any] | None = 
         arguments: As the job gets them.
         before: The same with their references: what one pointed to is secret under any name.
     """
-    return [Secret(text) for text in _secret_texts("", arguments, before) if len(text) >= _SHORTEST]
+    return [Secret(text) for text in _secret_texts("", arguments, before)]
 
 
 def _secret_texts(name: str, value: Any, before: Any) -> Iterable[str]:
     if isinstance(value, Mapping):
         for key, item in value.items():
-            inner = f"{name}.{key}" if _SECRET_NAME.search(name) else str(key)
+            inner = f"{name}.{key}" if CREDENTIAL_NAME.search(name) else str(key)
             yield from _secret_texts(inner, item, before.get(key) if isinstance(before, Mapping) else None)
     elif isinstance(value, (list, tuple)):
         for position, item in enumerate(value):
@@ -119,7 +111,7 @@ def _secret_texts(name: str, value: Any, before: Any) -> Iterable[str]:
     elif isinstance(value, Secret):
         yield value.reveal() if value.resolved else ""
     elif isinstance(value, str) and (
-        (_SECRET_NAME.search(name) and not is_reference(value)) or (isinstance(before, str) and before != value)
+        (CREDENTIAL_NAME.search(name) and not is_reference(value)) or (isinstance(before, str) and before != value)
     ):
         yield value
     elif isinstance(value, int) and not isinstance(value, bool) and _SECRET_NUMBER.search(name):
@@ -127,4 +119,4 @@ def _secret_texts(name: str, value: Any, before: Any) -> Iterable[str]:
 
 
 def _refers(name: str, value: str) -> bool:
-    return is_reference(value) and (value.startswith(("env:", "databricks:")) or bool(_SECRET_NAME.search(name)))
+    return is_reference(value) and (value.startswith(("env:", "databricks:")) or bool(CREDENTIAL_NAME.search(name)))

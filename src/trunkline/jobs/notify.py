@@ -18,15 +18,16 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from trunkline.credentials import Redactor, Secret, resolve
 from trunkline.errors import MissingExtraError, TrunklineError
+from trunkline.http.options import AUTH, COORDINATOR, ENGINE, REQUEST, RULES
 from trunkline.jobs.notes import clean, notice
+from trunkline.options import Options, parse
 
-if TYPE_CHECKING:
-    from trunkline.options import Options
-
+# The options of `rest` that a webhook takes.
+WEBHOOK = (*REQUEST, *AUTH, *ENGINE, *COORDINATOR)
 # SNS refuses a longer subject, and one with line breaks (SNS API reference, Publish).
 _LONGEST_SUBJECT = 100
 # A notification is worth some patience, not the ten minutes that rows are worth.
@@ -78,13 +79,8 @@ class WebhookNotification:
         options: Mapping[str, Any] | None = None,
         body: Callable[[str, Message], Any] | None = None,
     ) -> None:
-        from trunkline.http.options import AUTH, COORDINATOR, ENGINE, REQUEST, RULES
-        from trunkline.options import parse
-
         self._url = resolve(url, "url")
-        given = {**_PATIENCE, **(options or {}), "url": self._url.reveal()}
-        table = (*REQUEST, *AUTH, *ENGINE, *COORDINATOR)
-        self._options = parse(table, given, format="webhook", use="write", rules=RULES).resolved()
+        self._options = webhook_options(self._url.reveal(), options or {}).resolved()
         self._body = body or (lambda subject, message: {"subject": subject, "message": message})
 
     def notify(self, subject: str, message: Message) -> bool:
@@ -129,6 +125,15 @@ class SnsNotification:
             notice(f"the topic {self._topic} was not notified: {type(error).__name__}: {error}")
             return False
         return True
+
+
+def webhook_options(url: str, given: Mapping[str, Any]) -> Options:
+    """The options of a webhook, checked; nothing is looked up.
+
+    Raises:
+        OptionError: With every problem.
+    """
+    return parse(WEBHOOK, {**_PATIENCE, **given, "url": url}, format="webhook", use="write", rules=RULES)
 
 
 def _post(options: Options, body: bytes) -> str | None:

@@ -44,6 +44,8 @@ class Context:
         logger: Of structlog; cuts secrets out: `context.logger.info("anonymised", fields=3)`.
         metrics: `context.metrics.count("rows_dropped", 3)`, `context.metrics.gauge("lag_seconds", 1.5)`.
         step: The name of the step, None in a hook of the whole pipeline.
+        origin: The first of the runs that go on with each other: a sink that remembers under this name what it took
+            takes nothing twice, however often the run is gone on with.
     """
 
     spark: SparkSession = field(repr=False)
@@ -53,6 +55,7 @@ class Context:
     run_id: str
     pipeline: str
     step: str | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True)

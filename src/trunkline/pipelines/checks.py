@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -13,14 +14,20 @@ from trunkline.credentials import is_reference, unresolved
 from trunkline.errors import OptionError
 from trunkline.pipelines.config import Pipeline
 from trunkline.pipelines.loading import Loaded, load, refusal
+from trunkline.pipelines.metrics import OWN_LABELS
+from trunkline.pipelines.option_checks import option_problems, texts, webhook_problems
 from trunkline.pipelines.planning import FALLBACK, inputs_of, needs_of, sorted_by, streams_of
 from trunkline.pipelines.problems import named, problems_of
 from trunkline.pipelines.running_checks import running_problems
-from trunkline.pipelines.secrets import ENCRYPTED, ENCRYPTION_KEY, NAMED, is_secret
-from trunkline.pipelines.step_checks import Problem, option_problems, said_given, step_problems
+from trunkline.pipelines.secrets import ENCRYPTED, ENCRYPTION_KEY, NAMED, PipelineSecrets, is_secret
+from trunkline.pipelines.step_checks import Problem, said_given, step_problems
 
 # Below these keys a runner looks secrets up.
 _LOOKED_UP = {"options", "config", "conf"}
+# Addresses may be references too.
+_ADDRESSES = {"webhook", "pushgateway", "endpoint"}
+# As Prometheus takes it.
+_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _NAMED_WITHIN = re.compile(rf"{NAMED}([\w-]+)")
 
 # Sentences whose subject is the key.
@@ -51,7 +58,7 @@ def read_pipeline(
     except ValidationError as error:
         found = problems_of(error, loaded.data)
         raise _refusal(loaded, found) from None
-    found = list(_problems(pipeline))
+    found = [*_problems(pipeline), *_in_sql(pipeline, os.environ if environment is None else environment)]
     if found:
         raise _refusal(loaded, [(path, _said(pipeline, path, sentence)) for path, sentence in found])
     return pipeline
@@ -70,6 +77,7 @@ def _said(pipeline: Pipeline, path: Path, sentence: str) -> str:
 def _problems(pipeline: Pipeline) -> Iterator[Problem]:
     yield from _session(pipeline)
     yield from _told(pipeline)
+    yield from _metrics(pipeline)
     yield from _secrets(pipeline)
     names = [step.name for step in pipeline.steps]
     shape = [problem for at, step in enumerate(pipeline.steps) for problem in step_problems(("steps", at), step, names)]
@@ -102,6 +110,25 @@ def _told(pipeline: Pipeline) -> Iterator[Problem]:
             yield ("notify", at, "options"), "is for webhook"
         if notify.config and "call" not in ways:
             yield ("notify", at, "config"), "is for call"
+        yield from webhook_problems(pipeline, ("notify", at), notify)
+
+
+def _metrics(pipeline: Pipeline) -> Iterator[Problem]:
+    given = pipeline.metrics
+    if given is None:
+        return
+    if given.prometheus is None and given.opentelemetry is None:
+        yield ("metrics",), "needs prometheus or opentelemetry: without one the numbers go nowhere"
+    if given.prometheus is not None and given.prometheus.port is None and given.prometheus.pushgateway is None:
+        yield ("metrics", "prometheus"), "needs port or pushgateway"
+    for name in given.labels:
+        if _LABEL.fullmatch(name) is None:
+            yield ("metrics", "labels", name), "is no name of a label: letters, digits and _"
+        elif name in OWN_LABELS:
+            yield ("metrics", "labels", name), "is a label that the numbers have already"
+    endpoint = given.opentelemetry.endpoint if given.opentelemetry else None
+    if endpoint and not is_secret(endpoint, "endpoint") and not endpoint.startswith(("http://", "https://")):
+        yield ("metrics", "opentelemetry", "endpoint"), "is no URL: write http://collector:4318"
 
 
 def _secrets(pipeline: Pipeline) -> Iterator[Problem]:
@@ -111,8 +138,8 @@ def _secrets(pipeline: Pipeline) -> Iterator[Problem]:
             yield path, "holds no reference: env:NAME, file:/path, vault:path#field, aws-secretsmanager:id, ..."
             continue
         yield from _reference(path, text)
-    for path, text in _texts(pipeline.model_dump(by_alias=True, exclude={"secrets"}, exclude_unset=True), ()):
-        if path[0] == "vars" or path[-1] == "webhook" or _LOOKED_UP & set(path):
+    for path, text in texts(pipeline.model_dump(by_alias=True, exclude={"secrets"}, exclude_unset=True), ()):
+        if path[0] == "vars" or path[-1] in _ADDRESSES or _LOOKED_UP & set(path):
             yield from _use_of_secret(pipeline, path, text)
         elif text.startswith((NAMED, ENCRYPTED)):
             yield path, f"is a secret, and none is looked up here: only in {', '.join(sorted(_LOOKED_UP))}"
@@ -130,11 +157,21 @@ def _use_of_secret(pipeline: Pipeline, path: Path, text: str) -> Iterator[Proble
         elif name not in pipeline.secrets:
             guess = near(name, list(pipeline.secrets))
             yield path, f"secrets has no {name}" + (f": did you mean {guess}?" if guess else "")
-    elif text.startswith(ENCRYPTED):
+    elif text.startswith(ENCRYPTED) and "#" not in text:
         if ENCRYPTION_KEY not in pipeline.secrets:
             yield path, f'is encrypted: give the key, secrets {{ {ENCRYPTION_KEY} = "env:NAME" }}'
     else:
         yield from _reference(path, text)
+
+
+def _in_sql(pipeline: Pipeline, environment: Mapping[str, str]) -> Iterator[Problem]:
+    """Credentials in SQL, which Spark writes into plans, its UI and its event log."""
+    secrets = PipelineSecrets({})
+    whole = pipeline.model_dump(by_alias=True, exclude={"secrets"}, exclude_unset=True)
+    secrets.know(whole, environment)
+    for path, text in texts(whole, ()):
+        if path[0] == "steps" and path[-1] in {"sql", "condition"} and secrets.holds(text):
+            yield path, "holds a credential, and Spark writes SQL into its event log: give it to a call, by config"
 
 
 def _reference(path: Path, text: str) -> Iterator[Problem]:
@@ -142,17 +179,6 @@ def _reference(path: Path, text: str) -> Iterator[Problem]:
         unresolved(text)
     except ValueError as error:
         yield path, str(error)
-
-
-def _texts(held: Any, path: Path) -> Iterator[tuple[Path, str]]:
-    if isinstance(held, Mapping):
-        for key, value in held.items():
-            yield from _texts(value, (*path, key))
-    elif isinstance(held, (list, tuple)):
-        for at, value in enumerate(held):
-            yield from _texts(value, (*path, at))
-    elif isinstance(held, str):
-        yield path, held
 
 
 def _doubled(names: Sequence[str]) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import Any
 from trunkline.pipelines.checks import read_pipeline
 from trunkline.pipelines.planning import plan
 from trunkline.pipelines.report import aligned
-from trunkline.pipelines.resume import Resume, finished, read_run
+from trunkline.pipelines.resume import Resume, finished, newest, read_former
 from trunkline.pipelines.secrets import PipelineSecrets
 from trunkline.pipelines.steps import mode_of, target_of
 
@@ -26,7 +26,9 @@ def shown_plan(
     """
     pipeline = read_pipeline(config_path, overrides)
     planned = plan(pipeline)
-    former = read_run(runs, resume.run, pipeline.name) if resume else None
+    former = read_former(runs, resume, pipeline.name)
+    if former is not None:
+        former = newest(runs, former)
     keep = finished(planned, former, resume.repeat, resume.done) if resume and former else set()
     rows = [("STEP", "KIND", "ROWS OF", "AFTER", "TARGET", *(["THEN"] if former else []))]
     for one in planned:

@@ -111,8 +111,7 @@ def notifications(pipeline: Pipeline, secrets: PipelineSecrets) -> list[tuple[No
         if one.webhook is not None:
             url = secrets.resolved({"webhook": one.webhook}, where)["webhook"]
             secrets.resolved(one.options, f"{where}.options")
-            options = referred(secrets.encrypted(one.options, f"{where}.options"), pipeline.secrets)
-            found.append((one, WebhookNotification(revealed(url), revealed(options))))
+            found.append((one, WebhookNotification(revealed(url), referred(one.options, pipeline.secrets))))
         elif one.sns is not None:
             found.append((one, SnsNotification(one.sns)))
         elif one.log is not None:

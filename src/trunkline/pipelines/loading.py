@@ -24,8 +24,6 @@ WRAPPER = "pipeline"
 # Options and Spark's settings have names with dots, of which one may be the beginning of another. `${...}` counts in
 # quotes because YAML and JSON have no other place for it, and so that SQL can use it.
 DIALECT = Dialect(flat=("conf", "options"), quoted_references=True, secrets="secrets")
-# A value from the environment that is shorter is no credential, and cutting it out would spoil other words.
-_SHORTEST_SECRET = 4
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,7 @@ def load(
     data, places = found.data, found.places
     if prefix:
         data, places = _unwrapped(data, places, problems)
-    redactor = Redactor(value for value in found.environment if len(value) >= _SHORTEST_SECRET)
+    redactor = Redactor(found.environment)
     if problems:
         told = [f"{place or file}: {redactor.clean(sentence)}" for place, sentence in problems]
         raise refusal(file, list(dict.fromkeys(told)))

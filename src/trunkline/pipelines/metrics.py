@@ -1,28 +1,66 @@
-"""Numbers about a run, by the libraries of Prometheus and OpenTelemetry.
+"""Numbers about a run, for Prometheus and for OpenTelemetry.
 
-    trunkline_steps_total{pipeline, step, outcome}      how often a step ended so
-    trunkline_step_retries_total{pipeline, step}
-    trunkline_step_seconds{pipeline, step}              of the last run of the step
-    trunkline_step_rows{pipeline, step, direction}      in, out
-    trunkline_runs_total{pipeline, outcome}
-    trunkline_run_seconds{pipeline}
+    metrics = Metrics(pipeline.metrics, "daily", secrets)
+    metrics.count("rows_dropped", 3, reason="late")     # trunkline_rows_dropped_total{pipeline="daily", reason="late"}
+    metrics.gauge("lag_seconds", 1.5)
+    metrics.close()                                     # what could not be told, as sentences
 
-OpenTelemetry gets the same under the same names, without `_total`. Steps of the user's add their own:
-`context.metrics.count("rows_dropped", 3)` is `trunkline_rows_dropped_total`.
+What is served on the port, in the text format of Prometheus or of OpenMetrics, as the scraper asks:
+
+    # HELP trunkline_step_seconds How long a step took, with its retries.
+    # TYPE trunkline_step_seconds gauge
+    trunkline_step_seconds{pipeline="daily",step="out"} 2.8
+
+The names of our own numbers stand in `NUMBERS`. OpenTelemetry gets the same without `_total`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
-from trunkline.errors import MissingExtraError, OptionError
+from trunkline.errors import MissingExtraError
 from trunkline.pipelines import config
-from trunkline.pipelines.report import StepReport
+from trunkline.pipelines.receivers import LASTING, exporting, push, serve
+from trunkline.pipelines.report import Report, StepReport
+from trunkline.pipelines.secrets import PipelineSecrets, revealed
 
 _NEEDS = "metrics need {}: pip install 'trunkline[metrics]'"
-_PUSH_TIMEOUT = 10
+# Units by the end of a name, as Prometheus writes them, and as OpenTelemetry does (UCUM).
+_UNITS = {"seconds": "s", "bytes": "By"}
+_NO_NAME = re.compile(r"[^a-zA-Z0-9_]")
+
+
+class Number(NamedTuple):
+    """One of our own numbers.
+
+    Attributes:
+        labels: Beside `pipeline` and those of the file.
+        told: What it says.
+    """
+
+    labels: tuple[str, ...]
+    told: str
+
+
+COUNTERS = {
+    "steps": Number(("step", "outcome"), "Steps of this run that ended so."),
+    "step_retries": Number(("step",), "Runs of a step after its first."),
+    "runs": Number(("outcome",), "1 for the outcome of this run."),
+}
+GAUGES = {
+    "step_seconds": Number(("step",), "How long a step took, with its retries."),
+    "step_rows": Number(("step", "direction"), "Rows that went in and out of a step, where they were counted."),
+    "run_start_timestamp_seconds": Number((), "When the run began, in seconds since 1970."),
+    "run_seconds": Number((), "How long the run took."),
+    LASTING: Number((), "When a run last ended in success, in seconds since 1970."),
+}
+NUMBERS = COUNTERS | GAUGES
+# Labels that a file cannot give: ours, and those that Prometheus gives to a target.
+OWN_LABELS = {"pipeline", "job", "instance", *(label for number in NUMBERS.values() for label in number.labels)}
 
 
 class Metrics:
@@ -31,85 +69,116 @@ class Metrics:
     Args:
         given: `metrics { }` of the file.
         pipeline: Its name, a label of every number.
-        pushgateway: Its address, with secrets looked up.
+        secrets: Of the run: addresses may be references, and no label shows a secret.
 
     Raises:
         MissingExtraError: A library is not installed.
-        OptionError: The port is taken.
+        OptionError: The port is taken, or a reference points to nothing.
     """
 
-    def __init__(self, given: config.Metrics | None, pipeline: str) -> None:
-        self._labels = {**(given.labels if given else {}), "pipeline": pipeline}
-        self._prometheus = given.prometheus if given else None
+    def __init__(self, given: config.Metrics | None, pipeline: str, secrets: PipelineSecrets | None = None) -> None:
+        self._secrets = secrets or PipelineSecrets({})
+        self._own = {name: self._secrets.clean(text) for name, text in given.labels.items()} if given else {}
         self._pipeline = pipeline
-        self._made: dict[str, Any] = {}
+        self._kinds = {**dict.fromkeys(COUNTERS, "counter"), **dict.fromkeys(GAUGES, "gauge")}
+        self._values: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
+        self._lock = threading.Lock()
+        self._wanted = given is not None and (given.prometheus or given.opentelemetry) is not None
+        self._pushing: list[Callable[[], object]] = []
         self._closing: list[Callable[[], object]] = []
-        self._registry: Any = None
+        self._instruments: dict[str, Any] = {}
         self._meter: Any = None
-        if self._prometheus is not None:
-            self._open_prometheus(self._prometheus)
-        if given is not None and given.opentelemetry is not None:
-            self._open_opentelemetry(given.opentelemetry)
+        try:
+            if given is not None and given.opentelemetry is not None:
+                self._open_opentelemetry(given.opentelemetry)
+            if given is not None and given.prometheus is not None:
+                self._open_prometheus(given.prometheus)
+        except Exception:
+            self.close(ran=False)
+            raise
+        self.gauge("run_start_timestamp_seconds", time.time())
 
     def count(self, name: str, amount: float = 1, **labels: str) -> None:
-        """Add to a counter, which begins at 0 with each run."""
-        self._tell("Counter", name, amount, labels)
+        """Add to a counter, which begins at 0 with each run.
+
+        Raises:
+            ValueError: The amount is negative, or a gauge has this name.
+        """
+        if amount < 0:
+            message = f"{name} is a counter, which only goes up: use gauge"
+            raise ValueError(message)
+        self._tell("counter", name.removesuffix("_total"), amount, labels)
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
-        """Set a number that goes up and down."""
-        self._tell("Gauge", name, value, labels)
+        """Set a number that goes up and down.
 
-    def close(self) -> list[str]:
-        """Push what there is, and stop serving; what went wrong."""
+        Raises:
+            ValueError: A counter has this name.
+        """
+        self._tell("gauge", name, value, labels)
+
+    def close(self, *, ran: bool = True) -> list[str]:
+        """Push what there is, and stop serving; what went wrong.
+
+        Args:
+            ran: Whether the run has begun; else the push gateway keeps what it has of the run before.
+        """
         problems = []
-        for closing in self._closing:
+        for closing in [*(self._pushing if ran else ()), *self._closing]:
             try:
                 closing()
             except Exception as error:  # noqa: BLE001 - numbers that cannot be told do not change the run
-                problems.append(f"metrics: {type(error).__name__}: {error}")
-        self._closing = []
+                problems.append(self._secrets.clean(f"metrics: {type(error).__name__}: {error}"))
+        self._pushing, self._closing = [], []
         return problems
 
     def _tell(self, kind: str, name: str, value: float, labels: Mapping[str, str]) -> None:
-        name = "trunkline_" + re.sub(r"\W", "_", name)
-        held = {**self._labels, **labels}
-        if self._registry is not None:
-            import prometheus_client
-
-            key = f"prometheus {name}"
-            if key not in self._made:
-                made = getattr(prometheus_client, kind)
-                self._made[key] = made(name, name.replace("_", " "), sorted(held), registry=self._registry)
-            found = self._made[key].labels(**held)
-            found.inc(value) if kind == "Counter" else found.set(value)
+        name = _NO_NAME.sub("_", name)
+        if self._kinds.setdefault(name, kind) != kind:
+            message = f"{name} is a {self._kinds[name]} already, and cannot be a {kind} too"
+            raise ValueError(message)
+        if not self._wanted:
+            return
+        given = {_label(key): self._secrets.clean(str(text)) for key, text in labels.items()}
+        held = {**self._own, **given, "pipeline": self._pipeline}
+        key = tuple(sorted(held.items()))
+        with self._lock:
+            series = self._values.setdefault(name, {})
+            series[key] = series.get(key, 0) + value if kind == "counter" else value
         if self._meter is not None:
-            key = f"opentelemetry {name}"
-            if key not in self._made:
-                made = self._meter.create_counter if kind == "Counter" else self._meter.create_gauge
-                self._made[key] = made(name)
-            found = self._made[key]
-            found.add(value, held) if kind == "Counter" else found.set(value, held)
+            if name not in self._instruments:
+                make = self._meter.create_counter if kind == "counter" else self._meter.create_gauge
+                self._instruments[name] = make(f"trunkline_{name}", _unit(name, _UNITS), _told(name))
+            instrument = self._instruments[name]
+            instrument.add(value, held) if kind == "counter" else instrument.set(value, held)
 
     def _open_prometheus(self, given: config.Prometheus) -> None:
         try:
-            import prometheus_client
+            import prometheus_client  # noqa: F401 - whether it is there
         except ImportError:
             raise MissingExtraError(_NEEDS.format("prometheus-client")) from None
-        self._registry = prometheus_client.CollectorRegistry()
-        if given.port is not None:
-            try:
-                server, thread = prometheus_client.start_http_server(given.port, registry=self._registry)
-            except OSError as error:
-                raise OptionError(f"metrics.prometheus.port {given.port}: {error.strerror}") from None
-            self._closing += [server.shutdown, server.server_close, thread.join]
         if given.pushgateway is not None:
-            gateway = given.pushgateway
-            self._closing.insert(
-                0,
-                lambda: prometheus_client.pushadd_to_gateway(
-                    gateway, job=self._pipeline, registry=self._registry, timeout=_PUSH_TIMEOUT
-                ),
+            gateway = self._address(given.pushgateway, "metrics.prometheus.pushgateway")
+            self._pushing.append(lambda: push(gateway, self._pipeline, self._own, list(self._families())))
+        if given.port is not None:
+            self._closing += serve(given.port, self._families)
+
+    def _families(self) -> Iterator[Any]:
+        """Each number with its series. A label that only some of them have is empty for the others."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        with self._lock:
+            held = {name: dict(series) for name, series in self._values.items()}
+        for name, series in held.items():
+            labels = sorted({label for key in series for label, _ in key})
+            family = CounterMetricFamily if self._kinds[name] == "counter" else GaugeMetricFamily
+            made = family(
+                f"trunkline_{name}", _told(name), labels=labels, unit=_unit(name, {one: one for one in _UNITS})
             )
+            for key, value in series.items():
+                found = dict(key)
+                made.add_metric([found.get(label, "") for label in labels], value)
+            yield made
 
     def _open_opentelemetry(self, given: config.OpenTelemetry) -> None:
         try:
@@ -118,20 +187,17 @@ class Metrics:
             raise MissingExtraError(_NEEDS.format("opentelemetry-api")) from None
         provider: Any = metrics.get_meter_provider()
         if given.endpoint is not None:
-            try:
-                from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # type: ignore[import-not-found, unused-ignore]
-                    OTLPMetricExporter,
-                )
-                from opentelemetry.sdk.metrics import MeterProvider
-                from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-            except ImportError:
-                install = "pip install opentelemetry-exporter-otlp-proto-http"
-                raise MissingExtraError(f"metrics.opentelemetry.endpoint needs the exporter: {install}") from None
-            provider = MeterProvider([PeriodicExportingMetricReader(OTLPMetricExporter(endpoint=given.endpoint))])
-            self._closing.append(provider.shutdown)
+            endpoint = self._address(given.endpoint, "metrics.opentelemetry.endpoint")
+            provider, closing = exporting(endpoint, self._pipeline, self._secrets.clean)
+            self._closing.append(closing)
         elif hasattr(provider, "force_flush"):
             self._closing.append(provider.force_flush)
         self._meter = provider.get_meter("trunkline.pipelines")
+
+    def _address(self, text: str, path: str) -> str:
+        where, _, key = path.rpartition(".")
+        found: str = revealed(self._secrets.resolved({key: text}, where))[key]
+        return found
 
 
 def measured(metrics: Metrics, step: StepReport) -> None:
@@ -142,3 +208,32 @@ def measured(metrics: Metrics, step: StepReport) -> None:
     for direction, rows in (("in", step.rows_in), ("out", step.rows_out)):
         if rows is not None:
             metrics.gauge("step_rows", rows, direction=direction, step=step.name)
+
+
+def flowing(metrics: Metrics, step: str, rows_in: int, rows_out: int | None) -> None:
+    """The rows of a stream so far; None where nobody counts them."""
+    metrics.gauge("step_rows", rows_in, direction="in", step=step)
+    if rows_out is not None:
+        metrics.gauge("step_rows", rows_out, direction="out", step=step)
+
+
+def ended(metrics: Metrics, report: Report) -> None:
+    """The numbers of a run that has ended."""
+    metrics.count("runs", 1, outcome=report.outcome)
+    metrics.gauge("run_seconds", report.seconds)
+    if report.outcome == "success":
+        metrics.gauge(LASTING, time.time())
+
+
+def _told(name: str) -> str:
+    return NUMBERS[name].told if name in NUMBERS else "Told by a step of the pipeline."
+
+
+def _unit(name: str, units: Mapping[str, str]) -> str:
+    return units.get(name.rpartition("_")[2], "")
+
+
+def _label(name: str) -> str:
+    """A name that Prometheus takes: two underscores at the beginning are its own."""
+    found = _NO_NAME.sub("_", name).lstrip("_") or "label"
+    return f"_{found}" if found[0].isdigit() else found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets as randomness
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,13 +13,15 @@ from trunkline.errors import OptionError
 from trunkline.jobs.files import shown, write_text
 from trunkline.pipelines.calls import Loaded, load_call
 from trunkline.pipelines.checks import read_pipeline
+from trunkline.pipelines.claims import Claim
 from trunkline.pipelines.config import Notify, Pipeline
 from trunkline.pipelines.hooks import Audit, Hooks, notifications, now
 from trunkline.pipelines.logs import cleaned, open_log
 from trunkline.pipelines.metrics import Metrics
+from trunkline.pipelines.option_checks import unknown_options
 from trunkline.pipelines.planning import Planned, plan
 from trunkline.pipelines.report import Report, StepReport
-from trunkline.pipelines.resume import Resume, digest, finished, read_run, slug
+from trunkline.pipelines.resume import Resume, digest, finished, newest, read_former, slug
 from trunkline.pipelines.secrets import PipelineSecrets
 from trunkline.pipelines.steps import target_of
 
@@ -30,8 +33,10 @@ class Prepared:
     Attributes:
         keep: Steps that an earlier run finished.
         calls: The user's code of each `call`.
+        claim: That this process is at the run, and no other.
         stopped: What told the process to end, if something did.
         awaiting: Whether streams are awaited now: they are ended in order.
+        lost: That another process has taken this one for dead, told so.
     """
 
     pipeline: Pipeline
@@ -46,8 +51,10 @@ class Prepared:
     hooks: Hooks
     audit: Audit
     tellers: list[tuple[Notify, Any]]
+    claim: Claim
     stopped: list[str] = field(default_factory=list)
     awaiting: bool = False
+    lost: str | None = None
 
     @property
     def first(self) -> Planned:
@@ -94,18 +101,19 @@ def prepare(
     log: str,
     environment: Mapping[str, str] | None = None,
 ) -> Prepared:
-    """Read, check and plan a pipeline, load the user's code, find what is finished, write the first report.
+    """Read, check and plan a pipeline, load the user's code, claim the run, find what is finished, write the report.
 
     Raises:
         OptionError: Something is wrong; nothing has been done.
         MissingExtraError: A package is not installed.
+        RunInProgressError: Another process is at the run that is to be gone on with.
     """
     pipeline = read_pipeline(config_path, overrides, environment)
     planned = plan(pipeline)
-    former = read_run(runs, resume.run, pipeline.name) if resume else None
-    keep = finished(planned, former, resume.repeat, resume.done) if resume and former else set()
+    former = read_former(runs, resume, pipeline.name)
     secrets = PipelineSecrets(pipeline.secrets)
-    secrets.know(pipeline.model_dump(by_alias=True, exclude={"secrets"}, exclude_unset=True))
+    whole = pipeline.model_dump(by_alias=True, exclude={"secrets"}, exclude_unset=True)
+    secrets.know(whole, os.environ if environment is None else environment)
     began = datetime.now(timezone.utc)
     stamp = began.strftime("%Y%m%dT%H%M%S") + f"{began.microsecond // 1000:03d}"
     run_id = f"{slug(pipeline.name)}-{stamp}-{randomness.token_hex(3)}"
@@ -118,15 +126,12 @@ def prepare(
             StepReport(
                 one.step.name,
                 one.step.kind,
-                # From the first report on: this run may be killed before it comes to the step.
-                "kept" if one.step.name in keep else "waiting",
-                target=target_of(one.step.write) if one.step.write else None,
+                target=secrets.clean(target_of(one.step.write)) if one.step.write else None,
                 digest=digest(one.step),
             )
             for one in planned
         ],
-        resumed_from=former.run_id if former else None,
-        origin=former.origin if former else run_id,
+        origin=(former.origin or former.run_id) if former else run_id,
     )
     logger = open_log(log, secrets.clean, pipeline=pipeline.name, run_id=run_id)
     calls = {
@@ -151,7 +156,7 @@ def prepare(
         pipeline=pipeline,
         planned=planned,
         secrets=secrets,
-        keep=keep,
+        keep=set(),
         report=report,
         folder=folder,
         calls=calls,
@@ -159,14 +164,41 @@ def prepare(
         tellers=notifications(pipeline, secrets),
         logger=logger,
         audit=Audit(beside if pipeline.audit is not None else None, secrets.clean, notice, **facts),
-        metrics=Metrics(pipeline.metrics, pipeline.name),
+        metrics=Metrics(pipeline.metrics, pipeline.name, secrets),
+        claim=Claim(folder, report.origin, run_id),
     )
+    for sentence in unknown_options(pipeline):
+        prepared.notice(sentence)
     try:
-        prepared.save()
-    except OSError as error:
-        prepared.metrics.close()
-        raise OptionError(f"the report cannot be written to {shown(folder)}: {error.strerror or error}") from None
+        _claimed(prepared, resume, former)
+    except BaseException:
+        prepared.metrics.close(ran=False)
+        raise
     return prepared
+
+
+def _claimed(prepared: Prepared, resume: Resume | None, former: Report | None) -> None:
+    """Claim the run, take over what is finished, and write the first report."""
+    report = prepared.report
+    try:
+        prepared.claim.take()
+        try:
+            if resume and former:
+                # Only now does nobody else go on with it.
+                former = newest(prepared.folder, former)
+                report.resumed_from = former.run_id
+                prepared.keep = finished(prepared.planned, former, resume.repeat, resume.done)
+            for name in prepared.keep:
+                # From the first report on: this run may be killed before it comes to the step.
+                report.step(name).outcome = "kept"
+            prepared.save()
+        except BaseException:
+            prepared.claim.withdraw()
+            raise
+    except OSError as error:
+        raise OptionError(
+            f"the report cannot be written to {shown(prepared.folder)}: {error.strerror or error}"
+        ) from None
 
 
 def _given(said: Mapping[str, Any]) -> dict[str, Any]:

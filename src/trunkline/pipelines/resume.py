@@ -26,6 +26,8 @@ from trunkline.pipelines.steps import mode_of, target_of
 
 # Steps whose end was seen, and was good.
 _DONE = ("success", "kept")
+# Outcomes of runs with which nobody need go on.
+_WELL = ("success", "degraded")
 _LONGEST_NAME = 50
 # Steps that were never begun.
 _UNTOUCHED = ("waiting", "not run", "unused")
@@ -36,7 +38,7 @@ class Resume:
     """Which run to go on with, and what to do about writes of which nobody saw the end.
 
     Attributes:
-        run: Its id, or `last`.
+        run: Its id, `last`, or `auto`: the last if there is one and it did not end well.
         repeat: Writes to be done again, though that may double rows.
         done: Writes to be taken for done.
     """
@@ -56,6 +58,25 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_]+", "-", name).strip("-")[:_LONGEST_NAME] or "pipeline"
 
 
+def read_former(runs: str, resume: Resume | None, pipeline: str) -> Report | None:
+    """The report of the run to go on with; none where all is done from the beginning.
+
+    Raises:
+        OptionError: The run that is named is not there, or it is another pipeline's.
+    """
+    if resume is None:
+        return None
+    if resume.run != "auto":
+        return read_run(runs, resume.run, pipeline)
+    last = _last(runs, pipeline)
+    former = read_run(runs, last, pipeline) if last else None
+    if former is not None and former.outcome not in _WELL:
+        return former
+    if resume.done:
+        raise OptionError(f"resume: no run of {pipeline} in {shown(runs)} is unfinished: nothing can be taken for done")
+    return None
+
+
 def read_run(runs: str, which: str, pipeline: str) -> Report:
     """The report of a run.
 
@@ -68,6 +89,8 @@ def read_run(runs: str, which: str, pipeline: str) -> Report:
         OptionError: There is none, or it is another pipeline's.
     """
     name = which if which != "last" else _last(runs, pipeline)
+    if name is None:
+        raise OptionError(f"resume: there is no run of {pipeline} in {shown(runs)}")
     uri = f"{runs.rstrip('/')}/{name}/report.json"
     if re.fullmatch(r"[\w.-]+", name) is None:
         raise OptionError(f"resume: {name!r} is no id of a run")
@@ -80,6 +103,16 @@ def read_run(runs: str, which: str, pipeline: str) -> Report:
     if report.pipeline != pipeline:
         raise OptionError(f"resume: {name} is a run of {report.pipeline}, not of {pipeline}")
     return report
+
+
+def newest(runs: str, former: Report) -> Report:
+    """The last of the runs that go on with each other, of which this is one: it knows what all of them finished."""
+    from trunkline.pipelines.claims import claimed
+
+    for name in reversed(claimed(runs, former.origin or former.run_id)):
+        if _has_report(runs, name):
+            return read_run(runs, name, former.pipeline)
+    return former
 
 
 def finished(
@@ -164,7 +197,7 @@ def _danger(one: Planned, outcome: str) -> list[str]:
     return []
 
 
-def _last(runs: str, pipeline: str) -> str:
+def _last(runs: str, pipeline: str) -> str | None:
     from pyarrow import fs
 
     from trunkline.responses import locate
@@ -173,10 +206,19 @@ def _last(runs: str, pipeline: str) -> str:
     found = location.files.get_file_info(fs.FileSelector(location.path, allow_not_found=True))
     # The id of a run ends in its time and a random part.
     name = re.compile(re.escape(slug(pipeline)) + r"-\d{8}T\d{9}-[0-9a-f]{6}")
-    own = sorted(info.base_name for info in found if name.fullmatch(info.base_name))
-    if not own:
-        raise OptionError(f"resume: there is no run of {pipeline} in {shown(runs)}")
-    return str(own[-1])
+    own = sorted((info.base_name for info in found if name.fullmatch(info.base_name)), reverse=True)
+    for run in own:
+        if _has_report(runs, run):
+            return str(run)
+    return None
+
+
+def _has_report(runs: str, name: str) -> bool:
+    """Whether a run came so far; one that was killed at once, or refused, has done nothing."""
+    from trunkline.responses import locate
+
+    location = locate(f"{runs.rstrip('/')}/{name}/report.json")
+    return bool(location.files.get_file_info(location.path).is_file)
 
 
 def _lower(options: Mapping[str, Any]) -> set[str]:

@@ -14,22 +14,27 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from trunkline.errors import MissingExtraError, OptionError
-from trunkline.pipelines.attempts import tag_jobs, untag_jobs
+from trunkline.errors import MissingExtraError, OptionError, TrunklineError
+from trunkline.pipelines.attempts import end_jobs, tag_jobs, untag_jobs
 from trunkline.pipelines.hooks import notify, now
+from trunkline.pipelines.metrics import ended
+from trunkline.pipelines.option_checks import foreign_options
 from trunkline.pipelines.prepared import Prepared, prepare
 from trunkline.pipelines.report import PipelineError, Report
 from trunkline.pipelines.resume import Resume
-from trunkline.pipelines.secrets import revealed
+from trunkline.pipelines.secrets import hidden, hiding, revealed
+from trunkline.pipelines.settings import configured, restored
+from trunkline.pipelines.spark_names import unknown_settings
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from trunkline.pipelines.runner import Runner
 
+_TOLD = "the process was told to end"
 # How long Spark gets to end the jobs of a run that was told to end.
 _ENDING = 30
 
@@ -59,7 +64,7 @@ def run_pipeline(
         source_df: Rows for the first step that takes none; instead of those it would read.
         overrides: `["vars.root=/tmp"]`, or the same as a mapping.
         runs: A folder or URI for reports and what later runs need to know.
-        resume: Go on with a run, by its id or `last`.
+        resume: Go on with a run: its id, `last`, or `auto`, the last if there is one and it did not end well.
         log: `console` or `json`, on standard error.
 
     Returns:
@@ -68,27 +73,48 @@ def run_pipeline(
     Raises:
         OptionError: The file, the overrides or the run to go on with are wrong; Spark was not started.
         MissingExtraError: A package is not installed.
+        RunInProgressError: Another process is at the run to go on with.
         PipelineError: A step failed; its `report` says how far the run came.
     """
     wanted = Resume(resume) if isinstance(resume, str) else resume
     prepared = prepare(config_path, overrides, runs, wanted, log)
+    try:
+        return _run(prepared, spark, source_df)
+    finally:
+        if prepared.lost is None:
+            # What stays claimed counts as dead when this process is gone.
+            with suppress(OSError, TrunklineError):
+                prepared.claim.release()
+
+
+def _run(prepared: Prepared, spark: SparkSession | None, source_df: DataFrame | None) -> Report:
     report = prepared.report
     began = time.monotonic()
     cause: BaseException | None = None
     runner: Runner | None = None
+
+    def lost(told: str) -> None:
+        if prepared.lost is None:
+            prepared.lost = told
+            prepared.stopped.append(told)
+        if runner is not None:
+            # Each time: the step that runs may begin one job after the other. A Spark that is gone runs none.
+            with suppress(Exception):
+                end_jobs(runner.work.spark, report.run_id)
+
     prepared.tell("before_pipeline", None, {"resumed_from": report.resumed_from, "steps": len(report.steps)})
     try:
-        with _until_told(prepared):
+        with _until_told(prepared), prepared.claim.kept(lost, prepared.notice):
             runner = _begun(prepared, spark, source_df)
             prepared.hooks.tell("before_pipeline", context=runner.work.context())
             runner.run()
     except (_Terminated, KeyboardInterrupt, SystemExit) as error:
-        prepared.stopped.append("SIGTERM")
-        report.outcome, report.failure_type, report.error = "failed", "CANCELLED", "the process was told to end"
+        prepared.stopped.append(_TOLD)
+        report.outcome, report.failure_type, report.error = "failed", "CANCELLED", _TOLD
         cause = error
     except Exception as error:  # noqa: BLE001 - told as the failure of the run
-        configured = isinstance(error, (OptionError, MissingExtraError))
-        report.outcome, report.failure_type = "failed", "CONFIGURATION" if configured else "ERROR"
+        wrong = isinstance(error, (OptionError, MissingExtraError))
+        report.outcome, report.failure_type = "failed", "CONFIGURATION" if wrong else "ERROR"
         report.error = runner.said(error) if runner else prepared.secrets.clean(str(error))
         cause = error
     report.seconds = time.monotonic() - began
@@ -109,20 +135,26 @@ def _begun(prepared: Prepared, spark: SparkSession | None, source: DataFrame | N
     given = prepared.pipeline.spark
     if source is None and prepared.first.step.kind in {"request", "expect", "write"}:
         raise OptionError(f"steps.{prepared.first.step.name} takes rows, and there are none: give source_df")
-    conf: dict[str, str] = revealed(prepared.secrets.resolved(given.conf, "spark.conf"))
+    conf = prepared.secrets.resolved(given.conf, "spark.conf") | hiding(foreign_options(prepared.pipeline), given.conf)
+    if spark is None and not given.remote:
+        spark = _active()
     if spark is None:
         places = {"spark.master": given.master, "spark.remote": given.remote}
-        spark = get_spark(given.app_name, {name: text for name, text in places.items() if text} | conf)
+        set_by_name = {name: text for name, text in places.items() if text}
+        spark = get_spark(given.app_name, set_by_name | hidden(given.conf, conf))
+        former: dict[str, str | None] = {}
     else:
-        for name, text in conf.items():
-            if spark.conf.isModifiable(name):
-                spark.conf.set(name, text)
-            elif spark.conf.get(name, None) != text:
-                prepared.notice(f"spark.conf.{name} is settled when a session starts, and this one has")
-    register(spark)
-    prepared.report.application = _application(spark)
-    tag_jobs(spark, prepared.report.run_id)
-    return Runner(prepared, spark, source)
+        former = configured(spark, revealed(conf), prepared.notice)
+    try:
+        register(spark)
+        for sentence in unknown_settings(spark, conf):
+            prepared.notice(sentence)
+        prepared.report.application = _application(spark)
+        tag_jobs(spark, prepared.report.run_id)
+        return Runner(prepared, spark, source, former)
+    except BaseException:
+        restored(spark, former)
+        raise
 
 
 def _settled(prepared: Prepared) -> None:
@@ -138,7 +170,10 @@ def _settled(prepared: Prepared) -> None:
         degraded = any(step.outcome in {"skipped", "fallback"} for step in report.steps)
         report.outcome = "failed" if left else "degraded" if degraded else "success"
         if left:
-            report.failure_type, report.error = "CANCELLED", "the process was told to end"
+            report.failure_type, report.error = "CANCELLED", prepared.stopped[0]
+    if prepared.lost is not None:
+        # What a step says that was ended for it is no more than that.
+        report.outcome, report.failure_type, report.error = "failed", "CANCELLED", prepared.lost
     report.finished_at = now()
 
 
@@ -155,8 +190,7 @@ def _closed(prepared: Prepared, runner: Runner | None, cause: BaseException | No
         ending.join(_ENDING)
         if not isinstance(cause, (_Terminated, KeyboardInterrupt)):
             untag_jobs(runner.work.spark, report.run_id)
-    prepared.metrics.count("runs", 1, outcome=report.outcome)
-    prepared.metrics.gauge("run_seconds", report.seconds)
+    ended(prepared.metrics, report)
     for problem in [*prepared.metrics.close(), *notify(prepared.tellers, report, prepared.secrets.redactor)]:
         prepared.notice(problem)
     try:
@@ -172,6 +206,15 @@ def _let_go(runner: Runner, prepared: Prepared, interrupted: bool) -> None:
         prepared.notice(f"what Spark kept for the run was not let go: {type(error).__name__}")
 
 
+def _active() -> SparkSession | None:
+    try:
+        from pyspark.sql import SparkSession
+    except ImportError:
+        # `get_spark` says what is missing.
+        return None
+    return SparkSession.getActiveSession()
+
+
 def _application(spark: SparkSession) -> str | None:
     context = getattr(spark, "_sc", None)
     return None if context is None else str(context.applicationId)
@@ -185,7 +228,7 @@ def _until_told(prepared: Prepared) -> Iterator[None]:
         return
 
     def told(*_: Any) -> None:
-        prepared.stopped.append("SIGTERM")
+        prepared.stopped.append(_TOLD)
         if not prepared.awaiting:
             raise _Terminated
 

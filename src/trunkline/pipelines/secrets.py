@@ -13,19 +13,34 @@ What counts as one, as a whole value: `secret:NAME` (which `${secrets.NAME}` bec
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from trunkline.credentials import Redactor, Secret, is_reference, resolve
-from trunkline.errors import MissingExtraError, OptionError
+from trunkline.credentials import (
+    CREDENTIAL_NAME,
+    SHORTEST_SECRET,
+    Redactor,
+    Secret,
+    credentials_within,
+    is_reference,
+    resolve,
+)
+from trunkline.errors import OptionError
 
 ENCRYPTION_KEY = "encryption_key"
 ENCRYPTED = "enc:"
 NAMED = "secret:"
 
-# What is shorter stands in every other message.
-_SHORTEST = 4
+# Narrower than CREDENTIAL_NAME: a file of a key, `tls.keyFile`, is a path.
 _HOLDS_CREDENTIAL = re.compile(r"token|password|secret", re.IGNORECASE)
+# A password of fewer characters may be a word of a query, such as `user`.
+_NO_CHANCE = 8
+# What Spark hides by itself in its UI and its event log: the default of `spark.redaction.regex` (Spark 4.0 to 4.3).
+_SPARK_HIDES = r"(?i)secret|password|token|access[.]?key"
+_REDACTION = "spark.redaction.regex"
+# Of options it hides these too: the default of `spark.sql.redaction.options.regex`.
+_SPARK_HIDES_OPTIONS = "(?i)url"
+_REDACTED_OPTIONS = "spark.sql.redaction.options.regex"
 
 
 class PipelineSecrets:
@@ -38,6 +53,7 @@ class PipelineSecrets:
     def __init__(self, references: Mapping[str, str]) -> None:
         self._references = dict(references)
         self._found: dict[str, Secret] = {}
+        self._known: set[str] = set()
         self._redactor = Redactor(())
 
     def resolved(self, held: Any, path: str) -> Any:
@@ -49,30 +65,26 @@ class PipelineSecrets:
 
         Raises:
             OptionError: A reference points to nothing, or a value cannot be decrypted. Names path and reference.
-            MissingExtraError: `enc:` needs cryptography.
         """
         if isinstance(held, Mapping):
             return {key: self._value(value, f"{path}.{key}", str(key)) for key, value in held.items()}
         return self._value(held, path, path)
 
-    def encrypted(self, held: Any, path: str) -> Any:
-        """A copy in which only what is encrypted is a resolved `Secret`; references stay as they are."""
-        if isinstance(held, Mapping):
-            return {key: self.encrypted(value, f"{path}.{key}") for key, value in held.items()}
-        return self.resolved(held, path) if isinstance(held, str) and held.startswith(ENCRYPTED) else held
+    def know(self, held: Any, environment: Mapping[str, str] | None = None) -> None:
+        """Learn the credentials that stand in the file itself.
 
-    def know(self, held: Any, key: str = "") -> None:
-        """Learn credentials that stand in the file itself, under a name with `token`, `password` or `secret` in it."""
-        if isinstance(held, Mapping):
-            for name, value in held.items():
-                inner = f"{key}.{name}" if _HOLDS_CREDENTIAL.search(key) else str(name)
-                self.know(value, inner)
-        elif isinstance(held, (list, tuple)):
-            for item in held:
-                self.know(item, key)
-        elif isinstance(held, str) and len(held) >= _SHORTEST and _is_credential(held, key):
-            self._found[held] = Secret(held)
-            self._redactor = Redactor(self._found.values())
+        Those are values under a name such as `password` or `account.key`, logins and passwords within URLs, and what
+        came into a text from an environment variable of such a name.
+
+        Args:
+            held: All of the file.
+            environment: Of this process.
+        """
+        self._know(held, "")
+        texts = "\n".join(_texts(held))
+        for name, value in (environment or {}).items():
+            if CREDENTIAL_NAME.search(name) and value in texts:
+                self._learn(value)
 
     @property
     def redactor(self) -> Redactor:
@@ -83,6 +95,31 @@ class PipelineSecrets:
         """`text` with `***` wherever a secret stood that was looked up so far."""
         return self._redactor.clean(text)
 
+    def holds(self, text: str) -> bool:
+        """Whether a credential that is known stands in a text, and is long enough not to stand there by chance."""
+        return any(len(value) >= _NO_CHANCE and value in text for value in self._known)
+
+    def _know(self, held: Any, key: str) -> None:
+        if isinstance(held, Mapping):
+            for name, value in held.items():
+                self._know(value, f"{key}.{name}" if CREDENTIAL_NAME.search(key) else str(name))
+        elif isinstance(held, (list, tuple)):
+            for item in held:
+                self._know(item, key)
+        elif isinstance(held, str) and not is_secret(held, key):
+            if CREDENTIAL_NAME.search(key):
+                self._learn(held)
+            for value in credentials_within(held):
+                self._learn(value)
+
+    def _learn(self, value: str) -> None:
+        if value not in self._known and len(value) >= SHORTEST_SECRET:
+            # Whoever is sent a URL may quote a part of it.
+            _, _, after = value.partition("://")
+            path = after.partition("/")[2]
+            self._known |= {value, *credentials_within(value), *([path] if len(path) >= SHORTEST_SECRET else [])}
+            self._redactor = Redactor(self._known)
+
     def _value(self, held: Any, path: str, key: str) -> Any:
         if isinstance(held, (list, tuple)):
             return [self._value(item, f"{path}[{at}]", key) for at, item in enumerate(held)]
@@ -92,38 +129,18 @@ class PipelineSecrets:
             return held
         if held not in self._found:
             self._found[held] = self._looked_up(held, path)
-            self._redactor = Redactor(self._found.values())
+            self._learn(self._found[held].reveal())
         return self._found[held]
 
     def _looked_up(self, text: str, path: str) -> Secret:
         if text.startswith(ENCRYPTED):
-            return self._decrypted(text.removeprefix(ENCRYPTED), path)
+            return resolve(with_key(text, self._references), path)
         if not text.startswith(NAMED):
             return resolve(text, path)
-        return self._named(text.removeprefix(NAMED), path)
-
-    def _named(self, name: str, path: str) -> Secret:
+        name = text.removeprefix(NAMED)
         if name not in self._references:
             raise OptionError(f"{path}: secrets has no {name}")
         return resolve(self._references[name], f"secrets.{name}")
-
-    def _decrypted(self, token: str, path: str) -> Secret:
-        try:
-            from cryptography.fernet import Fernet, InvalidToken
-        except ImportError:
-            raise MissingExtraError(f"{path}: enc: needs cryptography: pip install 'trunkline[vault]'") from None
-        key = self._named(ENCRYPTION_KEY, path)
-        try:
-            return Secret(Fernet(key.reveal()).decrypt(token.encode()).decode())
-        except InvalidToken:
-            raise OptionError(f"{path}: cannot be decrypted: another key encrypted it, or it is cut short") from None
-        except ValueError:
-            told = f"secrets.{ENCRYPTION_KEY} is no key of Fernet's: 32 bytes in URL-safe Base64"
-            raise OptionError(told) from None
-
-
-def _is_credential(text: str, key: str) -> bool:
-    return _HOLDS_CREDENTIAL.search(key) is not None and not is_secret(text, key)
 
 
 def revealed(held: Any) -> Any:
@@ -136,9 +153,12 @@ def revealed(held: Any) -> Any:
 
 
 def referred(held: Any, references: Mapping[str, str]) -> Any:
-    """A copy in which `secret:NAME` is the reference of that name: for `rest` and `jobs`, which look references up.
+    """A copy in which each secret is a reference that needs no pipeline: for `rest` and `jobs`, which look them up.
 
     So what Spark keeps of the options holds no secret. Names that are not in `references` stay.
+
+        secret:api      vault:secret/crm#token
+        enc:gAAAA       enc:gAAAA#env:PIPELINE_KEY
 
     Args:
         held: Options.
@@ -150,7 +170,55 @@ def referred(held: Any, references: Mapping[str, str]) -> Any:
         return [referred(item, references) for item in held]
     if isinstance(held, str) and held.startswith(NAMED):
         return references.get(held.removeprefix(NAMED), held)
-    return held
+    return with_key(held, references) if isinstance(held, str) and held.startswith(ENCRYPTED) else held
+
+
+def with_key(text: str, references: Mapping[str, str]) -> str:
+    """What is encrypted, with the reference to its key, which `secrets { }` holds for all."""
+    return text if "#" in text or ENCRYPTION_KEY not in references else f"{text}#{references[ENCRYPTION_KEY]}"
+
+
+def hidden(given: Mapping[str, str], resolved: Mapping[str, Any]) -> dict[str, str]:
+    """Spark's configuration in clear, of which Spark shows no secret in its UI and its event log.
+
+    Spark goes by the name of a setting. One that holds a secret under another name, such as
+    `spark.hadoop.fs.azure.account.key.lake.dfs.core.windows.net`, is added to the names that it hides.
+
+    Args:
+        given: `spark.conf` of the file.
+        resolved: The same, each secret looked up.
+    """
+    conf: dict[str, str] = revealed(resolved)
+    names = [
+        name
+        for name in given
+        if (isinstance(resolved[name], Secret) or CREDENTIAL_NAME.search(name) or credentials_within(conf[name]))
+        and not re.search(_SPARK_HIDES, name)
+    ]
+    if names:
+        hides = conf.get(_REDACTION, _SPARK_HIDES)
+        # Under Hadoop's properties it stands again, without Spark's prefix.
+        own = [name.removeprefix("spark.hadoop.").replace(".", "[.]") for name in names]
+        conf[_REDACTION] = "|".join([hides, *own])
+    return conf
+
+
+def hiding(options: Iterable[Mapping[str, Any]], conf: Mapping[str, str]) -> dict[str, str]:
+    """The setting by which Spark's plans show no option that holds a secret under a name that Spark does not hide.
+
+    Args:
+        options: Those of reads and writes of formats that are given values.
+        conf: `spark.conf` of the file.
+    """
+    hides = conf.get(_REDACTED_OPTIONS, _SPARK_HIDES_OPTIONS)
+    names = [
+        name.replace(".", "[.]")
+        for one in options
+        for name, text in _named(one)
+        if (is_secret(text, name) or CREDENTIAL_NAME.search(name) or credentials_within(text))
+        and not re.search(f"{_SPARK_HIDES}|url", name)
+    ]
+    return {_REDACTED_OPTIONS: "|".join(dict.fromkeys([hides, *names]))} if names else {}
 
 
 def is_secret(text: str, key: str) -> bool:
@@ -163,3 +231,20 @@ def is_secret(text: str, key: str) -> bool:
     if text.startswith("file:"):
         return _HOLDS_CREDENTIAL.search(key) is not None
     return text.startswith((NAMED, ENCRYPTED)) or is_reference(text)
+
+
+def _named(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Options by their whole names."""
+    for name, value in options.items():
+        if isinstance(value, Mapping):
+            yield from _named(value, f"{prefix}{name}.")
+        elif isinstance(value, str):
+            yield f"{prefix}{name}", value
+
+
+def _texts(held: Any) -> list[str]:
+    if isinstance(held, Mapping):
+        return [text for value in held.values() for text in _texts(value)]
+    if isinstance(held, (list, tuple)):
+        return [text for item in held for text in _texts(item)]
+    return [held] if isinstance(held, str) else []

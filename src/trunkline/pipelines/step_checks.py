@@ -1,17 +1,14 @@
-"""What one step demands beyond the shape of its keys: its kind, its read or write, its expectations, its options."""
+"""What one step demands beyond the shape of its keys: its kind, its read or write, its expectations."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from trunkline.config.tree import Path, near
-from trunkline.credentials import Secret
-from trunkline.errors import OptionError
 from trunkline.kinds import duration
-from trunkline.pipelines.config import KINDS, Pipeline, Read, Request, Rule, Step, Write
+from trunkline.pipelines.config import KINDS, Read, Rule, Step, Write
 from trunkline.pipelines.planning import FALLBACK
-from trunkline.pipelines.secrets import ENCRYPTED, referred
 
 OWN_FORMATS = ("rest", "jobs")
 
@@ -152,61 +149,3 @@ def _write(path: Path, write: Write) -> Iterator[Problem]:
             duration(write.trigger)
         except ValueError:
             yield (*path, "trigger"), "is neither available_now nor a duration such as 10s"
-
-
-def option_problems(pipeline: Pipeline, path: Path, step: Step) -> Iterator[Problem]:
-    """Options by the tables of our own formats; those of other formats are theirs, as long as they are text."""
-    for kind in ("read", "write", "request"):
-        part: Read | Write | Request | None = getattr(step, kind)
-        if part is None:
-            continue
-        below = (*path, kind, "options")
-        name = "rest" if isinstance(part, Request) else part.format
-        if name not in OWN_FORMATS:
-            for key, value in part.options.items():
-                if isinstance(value, (list, tuple)):
-                    yield (*below, key), "is a list: Spark takes text"
-            continue
-        given = _stand_in(referred(part.options, pipeline.secrets))
-        if not isinstance(part, Request) and part.path:
-            given["path"] = part.path
-        use = "stream" if isinstance(part, Read) and part.stream else kind
-        try:
-            _parser(name, use)(given)
-        except OptionError as error:
-            for sentence in error.problems:
-                key = sentence.split(" ", 1)[0].rstrip(":")
-                found = _option_path(below, part.options, key)
-                yield found, sentence if found == below else sentence[len(key) :].lstrip(": ")
-
-
-def _parser(name: str, use: str) -> Callable[[Mapping[str, Any]], Any]:
-    if name == "rest":
-        from trunkline.rest import options as rest
-
-        return {
-            "read": rest.read_options,
-            "stream": rest.stream_options,
-            "write": rest.write_options,
-            "request": rest.request_options,
-        }[use]
-    from trunkline.jobs import options as jobs
-
-    return {"read": jobs.read_options, "stream": jobs.stream_options, "write": jobs.write_options}[use]
-
-
-def _stand_in(held: Any) -> Any:
-    """Options as the table may look at them: what is encrypted is a credential, whatever it will be."""
-    if isinstance(held, Mapping):
-        return {key: _stand_in(value) for key, value in held.items()}
-    return Secret("", reference="enc:...") if isinstance(held, str) and held.startswith(ENCRYPTED) else held
-
-
-def _option_path(path: Path, options: Mapping[str, Any], key: str) -> Path:
-    """Where an option stands, in one of the ways it can be written."""
-    for name, value in options.items():
-        if name.lower() == key.lower():
-            return (*path, name)
-        if isinstance(value, Mapping) and key.lower().startswith(f"{name.lower()}."):
-            return _option_path((*path, name), value, key[len(name) + 1 :])
-    return path

@@ -24,14 +24,14 @@ def options_of(part: Read | Write | Request, pipeline: Pipeline, secrets: Pipeli
     """The options of a step as its format takes them.
 
     `rest` and `jobs` get references, which they look up themselves, so that nothing secret is in Spark's plan; other
-    formats get values. What is encrypted in the file is no reference any more, and is given as a value to all.
+    formats get values.
     """
     own = isinstance(part, Request) or part.format in OWN_FORMATS
     # All are looked up here, so that messages are cleaned of what a format looks up itself.
     values = secrets.resolved(part.options, path)
     if not own:
         return _flat(revealed(values), frozenset())
-    return _flat(revealed(referred(secrets.encrypted(part.options, path), pipeline.secrets)), _objects(part))
+    return _flat(referred(part.options, pipeline.secrets), _objects(part))
 
 
 def read(spark: SparkSession, part: Read, options: Mapping[str, Any]) -> DataFrame:

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 # How often queries are looked at. Spark keeps the progress of the last hundred micro-batches.
 _LOOK = 0.5
+# How long a query that is told to end may work on its micro-batch, and how often it is looked at then: orchestrators
+# kill what has not ended 30 s after SIGTERM.
+_LONGEST_BATCH = 20.0
+_LOOK_AT_THE_END = 0.05
 ROWS = "trunkline_rows"
 
 
@@ -24,40 +28,56 @@ class Running:
     Attributes:
         until: When it is ended, on the clock of `time.monotonic`; None for never.
         batches: What each micro-batch reported: rows in, and the observed numbers by name.
+        last: The micro-batch that had been reported when the query was told to end, and when that was.
     """
 
     name: str
     query: StreamingQuery
     until: float | None = None
     batches: dict[int, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    last: tuple[int | None, float] | None = None
 
     def look(self) -> None:
         """Take over what micro-batches have reported."""
         for progress in self.query.recentProgress:
             seen = {name: row.asDict() for name, row in (progress["observedMetrics"] or {}).items()}
-            rows = int(progress["numInputRows"])
+            # Over Connect the item is None, and the attribute adds up that of the sources.
+            rows = int(progress.numInputRows)
             if rows or seen:
                 self.batches[int(progress["batchId"])] = (rows, seen)
+
+    def between_batches(self) -> bool:
+        """Whether a query that is told to end may be stopped: its micro-batch is done, or takes too long."""
+        progress = self.query.lastProgress
+        reported = None if progress is None else int(progress["batchId"])
+        if self.last is None:
+            self.last = reported, time.monotonic()
+        idle = not self.query.status["isTriggerActive"]
+        return idle or reported != self.last[0] or time.monotonic() > self.last[1] + _LONGEST_BATCH
 
     @property
     def rows_in(self) -> int:
         """Rows that were read."""
         return sum(rows for rows, _ in self.batches.values())
 
-    def observed(self, name: str, number: str) -> int:
-        """The sum of an observed number over all micro-batches."""
-        return sum(int(seen[name][number] or 0) for _, seen in self.batches.values() if name in seen)
+    def observed(self, name: str, number: str) -> int | None:
+        """The sum of an observed number over all micro-batches; None where one does not tell, as over Connect."""
+        found = [seen[name] for _, seen in self.batches.values() if name in seen]
+        return sum(int(row[number] or 0) for row in found) if all(number in row for row in found) else None
 
 
 class Streams:
     """Queries that run.
 
     Args:
-        stopping: Whether the process was told to end: the queries are stopped then, and have ended well.
+        stopping: Whether the process was told to end: the queries are stopped then, after the micro-batch that they
+            are in, and have ended well.
+        seen: Told of each query every time that it was looked at.
     """
 
-    def __init__(self, stopping: Callable[[], bool]) -> None:
+    def __init__(self, stopping: Callable[[], bool], seen: Callable[[Running], None]) -> None:
         self._stopping = stopping
+        self._seen = seen
         self.running: dict[str, Running] = {}
 
     def add(self, name: str, query: StreamingQuery, timeout: float | None) -> None:
@@ -74,9 +94,12 @@ class Streams:
         while waited := [name for name in self.running if names is None or name in names]:
             for name, one in list(self.running.items()):
                 one.look()
+                self._seen(one)
                 error: Exception | None = None
                 if one.query.isActive:
                     if self._stopping():
+                        if not one.between_batches():
+                            continue
                         one.query.stop()
                     elif one.until is not None and time.monotonic() > one.until:
                         one.query.stop()
@@ -88,7 +111,7 @@ class Streams:
                 error = error or one.query.exception()
                 ended(one, error)
             if any(name in self.running for name in waited):
-                time.sleep(_LOOK)
+                time.sleep(_LOOK_AT_THE_END if self._stopping() else _LOOK)
 
     def stop(self) -> None:
         """End all of them now."""

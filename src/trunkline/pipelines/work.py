@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import TrunklineError
@@ -9,11 +10,14 @@ from trunkline.pipelines import expectations, steps
 from trunkline.pipelines.attempts import end_jobs
 from trunkline.pipelines.calls import Context
 from trunkline.pipelines.evaluation import Counting, eager, kept
+from trunkline.pipelines.logs import cleaned
+from trunkline.pipelines.metrics import flowing
 from trunkline.pipelines.planning import Planned
 from trunkline.pipelines.prepared import Prepared
 from trunkline.pipelines.report import StepReport
 from trunkline.pipelines.resume import run_name
-from trunkline.pipelines.streams import ROWS, Streams
+from trunkline.pipelines.settings import restored
+from trunkline.pipelines.streams import ROWS, Running, Streams
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -26,6 +30,7 @@ class Work:
         prepared: All that was made ready before Spark.
         spark: The session.
         source: The rows that the first step is given.
+        former: What stood in the session's configuration before.
 
     Attributes:
         eager: The steps that are evaluated there and then.
@@ -34,15 +39,18 @@ class Work:
         frames: The rows of each step that is done.
     """
 
-    def __init__(self, prepared: Prepared, spark: SparkSession, source: DataFrame | None) -> None:
+    def __init__(
+        self, prepared: Prepared, spark: SparkSession, source: DataFrame | None, former: Mapping[str, str | None]
+    ) -> None:
         self._given = prepared
+        self._former = former
         self._source = source
         self._planned = {one.step.name: one for one in prepared.planned}
         self._kept = kept(prepared.planned)
         self._persisted: list[DataFrame] = []
         self.spark = spark
         self.eager = eager(prepared.planned)
-        self.streams = Streams(prepared.stopping)
+        self.streams = Streams(prepared.stopping, self._seen)
         self.counting = Counting()
         self.frames: dict[str, DataFrame] = {}
 
@@ -59,12 +67,17 @@ class Work:
             df.unpersist()
         for name in [*self.frames, *(["source_df"] if self._source is not None else [])]:
             self.spark.catalog.dropTempView(name)
+        restored(self.spark, self._former)
+
+    def _seen(self, one: Running) -> None:
+        flowing(self._given.metrics, one.name, one.rows_in, one.observed(ROWS, "rows"))
 
     def context(self, step: str | None = None, config: Any = None) -> Context:
         """What the user's code is given."""
         logger = self._given.logger.bind(step=step) if step else self._given.logger
         report = self._given.report
-        return Context(self.spark, config, logger, self._given.metrics, report.run_id, report.pipeline, step)
+        metrics = self._given.metrics
+        return Context(self.spark, config, logger, metrics, report.run_id, report.pipeline, step, report.origin)
 
     def give(self, name: str, df: DataFrame) -> None:
         """These are the rows of a step: a view of its name."""
@@ -137,7 +150,7 @@ class Work:
         else:
             others = {rule.step: self.frames[rule.step] for rule in rules if rule.step}
             found = expectations.checked(df, rules, others)
-        report.expectations = found.results
+        report.expectations = cleaned(found.results, self._given.secrets.clean)
         report.rows_in, report.rows_out = found.rows, found.passed_on
         expectations.failed(found.results)
         for path, rows in found.aside.items():
