@@ -140,6 +140,11 @@ class Client:
             if outcome is not None:
                 self._never_started.append(outcome)
 
+    def withdraw(self, request: Request) -> None:
+        """Nobody wants the outcome of a request that has begun: it is not sent, if it has not been yet."""
+        request.once = True
+        self.schedule.withdraw(request)
+
     def send(self, requests: Iterator[Request | None]) -> Iterator[Outcome | None]:
         """Send every request and yield its outcome, in the order they end.
 

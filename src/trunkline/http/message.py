@@ -40,11 +40,12 @@ class Request:
     that count against `retry.maxAttempts`, `first_at` (epoch seconds), `since` (engine clock of the first try, negative
     before it), whether the credential was `refreshed` for it, whether an earlier try ended `unknown` (the server may
     have acted on it), by how many earlier requests with its keys it is `blocked`, and when it is `due` once it is not.
+    The caller says by `once` that it is not worth a second try, because nobody waits for it yet.
     """
 
     __slots__ = (
         "attempts", "blocked", "body", "due", "first_at", "headers", "id", "idempotency_key", "keys", "method",
-        "refreshed", "since", "strikes", "tag", "unknown", "url", "weight",
+        "once", "refreshed", "since", "strikes", "tag", "unknown", "url", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +76,7 @@ class Request:
         self.unknown = False
         self.blocked = 0
         self.due = 0.0
+        self.once = False
 
     def __repr__(self) -> str:
         size = 0 if self.body is None else len(self.body)

@@ -20,7 +20,7 @@ from random import Random
 from trunkline.http.concurrency import MAX_CONCURRENCY, Concurrency
 from trunkline.http.message import Exchange, Fault, Outcome, Request
 from trunkline.http.pacing import Gate, Rate, RetryBudget, backoff, wait_at_least
-from trunkline.http.verdict import Verdict
+from trunkline.http.verdict import GATEWAY_TIMEOUT, Verdict
 
 # An origin that has never answered well gets this long, not the whole deadline: it is more often a wrong address
 # or a quota used up than an outage that has just begun, and the user should know soon.
@@ -163,6 +163,11 @@ class Schedule:
                 self._parked -= 1
                 self._make_ready(following)
 
+    def withdraw(self, request: Request) -> None:
+        """Do not send a request without keys that has not been sent yet; one that was sent is left to end."""
+        if request in self._ready:
+            self._ready.remove(request)
+
     def room(self, now: float) -> bool:
         """Whether one more exchange may start now."""
         gate = self._gate
@@ -229,7 +234,7 @@ class Schedule:
             self._send_again(request, now)
             return None
         if kind == "retry":
-            reason = self._plan_retry(request, verdict, now)
+            reason = verdict.reason if request.once else self._plan_retry(request, verdict, now)
             if reason is None:
                 return None
             return Outcome(request, "exhausted", reason, exchange)
@@ -272,6 +277,9 @@ class Schedule:
             self._concurrency.failed(now, pressure=pressure, cost=verdict.wait or 0.0)
         if verdict.pause:
             self._gate.hold(now, verdict.pause)
+        if exchange.request.once and exchange.status == GATEWAY_TIMEOUT:
+            # Too much may have been asked for, as of the ones beside it: that says nothing of the origin.
+            return
         if not (verdict.unhealthy or verdict.throttled):
             if self._gate.healthy(now):
                 self._concurrency.restart()

@@ -23,8 +23,9 @@ from trunkline.http.message import Exchange, Fault, Request
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
 # Section 9.2.1: nothing is changed by these.
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+GATEWAY_TIMEOUT = 504
 # The server, or a gateway before it, may have done the work before it answered one of these.
-_UNKNOWN_OUTCOME = frozenset({500, 502, 504})
+_UNKNOWN_OUTCOME = frozenset({500, 502, GATEWAY_TIMEOUT})
 # Epoch values in rate-limit headers: above 1e12 they can only be milliseconds, above 1e9 only seconds.
 _EPOCH_MILLIS, _EPOCH_SECONDS = 1e12, 1e9
 # A century: of what a server may write, all that a calendar can show.

@@ -7,7 +7,8 @@
 `read_ahead` does so in another thread, and asks for the next page before the one at hand is used up. Where a style
 counts its pages and it is known how many rows there are, more pages are on their way: those that follow if all are as
 full as the last one. The walk takes one page after the other, and only those that it would have asked for itself, so a
-wrong guess costs requests and nothing else; after the first there is no other.
+wrong guess costs requests and nothing else; after the first there is no other. A page that nobody waits for yet is
+tried once; if that fails it is asked for again, as often as any other, when its turn has come.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from trunkline.http.client import Client
 from trunkline.http.message import Exchange, Outcome, Request, head_of
 from trunkline.http.prefetch import Prefetched
 from trunkline.http.setup import open_client
-from trunkline.http.verdict import CREDENTIAL_REFUSED
+from trunkline.http.verdict import CREDENTIAL_REFUSED, GATEWAY_TIMEOUT, TOO_LARGE
 from trunkline.options import Options
 from trunkline.rest.page_opener import MOST_REDIRECTS, REDIRECTS, Page, PageOpener
 from trunkline.rest.page_request import PageRequests, Target, shown_query
@@ -34,7 +35,7 @@ from trunkline.values.from_json import Decoded
 T = TypeVar("T")
 
 # A page that is too large for the server, or takes it too long, may be asked for in halves.
-_TOO_MUCH = frozenset({413, 504})
+_TOO_MUCH = frozenset({TOO_LARGE, GATEWAY_TIMEOUT})
 # Pages in flight at most where `concurrency` is auto: as many are kept in memory, and each may be large.
 _PAGES_IN_FLIGHT = 4
 # What a stranger is not shown: everything that tells who asks.
@@ -71,13 +72,14 @@ class Connection:
         self._arrived: dict[Request, Outcome | None] = {}
 
     def begin(self, request: Request) -> None:
-        """Send a request as soon as there is room: somebody will `ask` for its answer, or `forget` it."""
-        self._arrived[request] = None
-        self._client.begin(request)
+        """Send a request as soon as there is room, once: somebody will `ask` for its answer, or `forget` it."""
+        request.once = True
+        self._begin(request)
 
     def forget(self, request: Request) -> None:
         """Nobody wants the answer of a request that has begun."""
-        del self._arrived[request]
+        self._arrived.pop(request, None)
+        self._client.withdraw(request)
 
     def ask(self, request: Request) -> Exchange:
         """Send one request, unless it has begun, and wait for its answer.
@@ -113,9 +115,14 @@ class Connection:
         if self._stranger is not None:
             self._stranger.close()
 
+    def _begin(self, request: Request) -> None:
+        self._arrived[request] = None
+        self._client.begin(request)
+
     def _outcome(self, request: Request) -> Outcome:
+        request.once = False
         if request not in self._arrived:
-            self.begin(request)
+            self._begin(request)
         while (outcome := self._arrived[request]) is None:
             if self._outcomes is None:
                 self._outcomes = self._client.send(itertools.repeat(None))
@@ -127,9 +134,18 @@ class Connection:
                 outcome = Outcome(request, "unsent", self._client.stopped or "nothing was sent")
                 break
             if ended is not None and ended.request in self._arrived:
-                self._arrived[ended.request] = ended
-        self.forget(request)
+                self._arrive(ended)
+        del self._arrived[request]
         return outcome
+
+    def _arrive(self, ended: Outcome) -> None:
+        request = ended.request
+        if request.once and ended.kind == "exhausted" and self._client.stopped is None:
+            # It begins again when it is wanted, with all its tries and all its time.
+            del self._arrived[request]
+            request.attempts, request.since = 0, -1.0
+        else:
+            self._arrived[request] = ended
 
     def _stranger_outcome(self, request: Request) -> Outcome:
         if self._stranger is None:
@@ -187,27 +203,34 @@ class Pages:
 
     def __iter__(self) -> Iterator[Page]:
         before = ""
-        while (ask := self._walk.ask) is not None:
-            request = self._early.pop(ask, None) or self._asked_for(ask, before)
-            self._ask_early()
-            try:
-                exchange, url = self._followed(request)
-            except (RejectedError, UnavailableError) as refused:
-                if refused.status not in _TOO_MUCH or not self._walk.smaller():
-                    raise
-                continue
-            page = self._opener.page(ask, before, exchange, url)
-            before = url
-            self._walk.take(self._opener.answer(page, exchange))
-            yield page
+        try:
+            while (ask := self._walk.ask) is not None:
+                request = self._early.pop(ask, None) or self._asked_for(ask, before)
+                self._ask_early()
+                try:
+                    exchange, url = self._followed(request)
+                except (RejectedError, UnavailableError) as refused:
+                    if refused.status not in _TOO_MUCH or not self._walk.smaller():
+                        raise
+                    continue
+                page = self._opener.page(ask, before, exchange, url)
+                before = url
+                self._walk.take(self._opener.answer(page, exchange))
+                yield page
+        finally:
+            # The connection goes on to other chains.
+            self._forget_early()
 
     def _asked_for(self, ask: Ask, before: str) -> Request:
         """The request of a page that was not expected: nor are those behind it what was expected."""
         self._guesses_hold = self._guesses_hold and not self._early
+        self._forget_early()
+        return self._requests.following(ask, before)
+
+    def _forget_early(self) -> None:
         for request in self._early.values():
             self._connection.forget(request)
         self._early.clear()
-        return self._requests.following(ask, before)
 
     def _ask_early(self) -> None:
         """Ask for the pages that are expected after the one that is wanted, as far as there is room."""

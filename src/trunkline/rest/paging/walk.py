@@ -139,6 +139,8 @@ class Walk:
         half = None if self.ask is None else self._paging.smaller(self.ask)
         if half is not None:
             self.ask = half
+            # How full pages of this size are is not known yet.
+            self._last = 0
         return half
 
     def _check_new(self, ask: Ask, answer: Answer) -> None:
