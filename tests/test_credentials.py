@@ -168,6 +168,7 @@ def test_a_secret_of_three_characters_is_left_where_it_stands() -> None:
     [
         ("https://me:hunter2@host/path", ["hunter2"]),
         ("https://me:p%40ss-w@host/path", ["p%40ss-w", "p@ss-w"]),
+        ("https://me:p@ss-w@host/path", ["p@ss-w"]),
         ("https://host/path?api_key=hunter2&page=1#x", ["hunter2"]),
         ("jdbc:postgresql://db/etl?user=me&password=hunter2", ["hunter2"]),
         ("jdbc:sqlserver://db:1433;databaseName=etl;user=me;password=hunter2;encrypt=true", ["hunter2"]),

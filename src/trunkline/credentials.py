@@ -60,8 +60,14 @@ CREDENTIAL_NAME = re.compile(
     r"|(api|access|account|auth|private|shared|signing|storage|subscription|encryption|sas)[-_.]?key",
     re.IGNORECASE,
 )
-# A login in a URL, `https://user:password@host`, and Oracle's, `jdbc:oracle:thin:user/password@host`.
-_LOGIN = re.compile(r"://[^/\s:@]*:([^/\s@]+)@|:thin:[^/\s]*/([^@\s]+)@")
+# Names that speak of a credential and hold none: `tokenUrl`, `token_column`, `secret_name`, `credentials.provider`.
+_ABOUT_CREDENTIAL = re.compile(
+    r"[-_.](?i:url|uri|endpoint|column|field|param|name|path|file|type|provider)$"
+    r"|[a-z](Url|Uri|Endpoint|Column|Field|Param|Name|Path|File|Type|Provider)$"
+)
+# A login in a URL, `https://user:password@host`, and Oracle's, `jdbc:oracle:thin:user/password@host`. A password that
+# has an @ in it goes on to the last.
+_LOGIN = re.compile(r"://[^/\s:@]*:([^/\s]+)@|:thin:[^/\s]*/([^@\s]+)@")
 # `?api_key=x`, `;password=x` in a URL, `password="x"` in a line of JAAS.
 _PAIR = re.compile(r"(?<![\w.-])([\w.-]+)=(?:\"([^\"]*)\"|'([^']*)'|([^\s&;,#'\"]+))")
 # Of a secret inside Base64 only whole characters can be looked for; fewer than these would match ordinary words.
@@ -164,6 +170,11 @@ def resolve(credential: str | Secret, option: str = "credential") -> Secret:
         return Secret(value, reference=secret.reference)
     except ValueError as error:
         raise OptionError(f"{option}: {error}") from None
+
+
+def holds_credential(name: str) -> bool:
+    """Whether what stands under a name is a credential, and not where it is got or in which column it stands."""
+    return CREDENTIAL_NAME.search(name) is not None and _ABOUT_CREDENTIAL.search(name) is None
 
 
 def credentials_within(text: str) -> list[str]:

@@ -209,7 +209,7 @@ def from_fernet(reference: str) -> str:
     except ImportError:
         message = "enc: needs cryptography: pip install 'trunkline[vault]'"
         raise ValueError(message) from None
-    held = resolve(key, "the key of enc:").reveal()
+    held = resolve(key, "its key").reveal()
     try:
         fernet = Fernet(held)
     except ValueError:

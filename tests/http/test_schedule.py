@@ -283,3 +283,30 @@ def test_a_part_keeps_the_time_of_the_whole_and_goes_before_what_waits() -> None
         answer(plan, found, ACCEPTED, 9.0)
     assert sent == [first, second, later]
     assert [one.since for one in sent] == [7.0, 7.0, 9.0]
+
+
+def test_a_504_of_what_nobody_waits_for_is_no_sign_of_an_outage() -> None:
+    """However many of them: what is waited for keeps its tries, and is not held back."""
+    plan = Schedule(Concurrency(1), random=Random(1))
+    timed_out = Verdict("retry", "status 504", unhealthy=True)
+    for number in range(30):
+        one = request(number)
+        one.early = True
+        plan.admit(one)
+        plan.started(plan.next(0.0) or one, 0.0)
+        assert plan.finished(Exchange(one, 504, elapsed=0.1), timed_out, 0.0) is not None
+    assert (plan.room(0.0), plan.trouble) == (True, "")
+
+
+def test_a_request_that_is_withdrawn_is_not_sent_any_more() -> None:
+    """Neither one that waits for its first try or for another, nor one that is in flight, whatever becomes of it."""
+    plan, again, flying, waiting = schedule(), request("again"), request("flying"), request("waiting")
+    for one in (again, flying, waiting):
+        plan.admit(one)
+    assert (send(plan, 0.0), send(plan, 0.0)) == (again, flying)
+    assert answer(plan, again, ROW_FAULT, 0.1) is None
+    for one in (again, flying, waiting):
+        plan.withdraw(one)
+    assert (plan.in_flight, plan.next(99.0)) == (1, None)
+    outcome = answer(plan, flying, FAULT, 99.0)
+    assert (outcome and outcome.kind, plan.idle) == ("exhausted", True)

@@ -137,6 +137,12 @@ class TakenOver:
     config: dict[str, Any]
 
     def before_step(self, context: Context) -> None:
+        self.taken(context)
+
+    def on_retry(self, context: Context) -> None:
+        self.taken(context)
+
+    def taken(self, context: Context) -> None:
         folder = Path(self.config["runs"]) / context.origin / "runners"
         (folder / f"{context.run_id}.taken").write_text("{}")
 
@@ -173,4 +179,28 @@ def slowly(df: DataFrame) -> DataFrame:
 def asleep(df: DataFrame) -> DataFrame:
     """Some seconds in Python, so that a kill meets it."""
     time.sleep(5)
+    return df
+
+
+class Picky:
+    """A hook and a notification that likes no configuration, and says so."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        raise ValueError(f"what is {config}?")
+
+    def before_step(self) -> None:
+        """It comes to no step."""
+
+    def notify(self, subject: str, message: Any) -> None:
+        """It comes to no end."""
+
+
+def until_the_stream_failed(df: DataFrame, context: Context) -> DataFrame:
+    """Waits until the query of a step is no longer there, and the others have done a micro-batch."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        active = context.spark.streams.active
+        if context.config["stream"] not in [one.name for one in active] and all(one.lastProgress for one in active):
+            break
+        time.sleep(0.1)
     return df

@@ -411,17 +411,52 @@ def test_a_credential_in_sql_is_refused(files: Files) -> None:
       { name = a, sql = "SELECT '${vars.db_password}' AS x" }
       { name = b, expect = [ { rule = condition, condition = "x <> '${API_TOKEN}'" } ] }
       { name = c, call = "m:f", config { password = user } }
-      { name = d, sql = "SELECT user, '${HOME}' FROM c" }
+      { name = d, sql = "SELECT user, '${HOME}', 'postgres' AS kind FROM c" }
+      { name = e, read { format = jdbc, options { url = x, query = "SELECT '${API_TOKEN}'" } } }
     ]
     """
-    environment = {"API_TOKEN": "from-the-environment", "HOME": "/home/somebody"}
+    # The password of the database is not asked for: that it is a word of the query too means nothing.
+    environment = {"API_TOKEN": "from-the-environment", "HOME": "/home/somebody", "PG_PASSWORD": "postgres"}
     with pytest.raises(OptionError) as caught:
         files.read(text, environment=environment)
     told = "holds a credential, and Spark writes SQL into its event log: give it to a call, by config"
     assert [problem.partition("p.conf:")[2] for problem in caught.value.problems] == [
         f"4: steps.a.sql {told}",
         f"5: steps.b.expect[0].condition {told}",
+        f"8: steps.e.read.options.query {told}",
     ]
+
+
+def test_a_reference_where_none_is_looked_up_is_refused(files: Files) -> None:
+    """It would be taken for a path, or for a label. What a rule allows, and a folder of files, may look so."""
+    held = """
+    name = x, description = "env:PROD", spark { remote = "env:REMOTE" }, metrics { labels { team = "env:TEAM" }, %s }
+    steps = [
+      { name = a, read { format = csv, path = "file:/data/in" } }, { name = d, call = "env:main" }
+      { name = b, expect = [ { rule = one_of, column = stage, values = ["env:PROD"] } ] }
+      { name = c, write { format = parquet, path = "vault:secret/lake#path" } }
+    ]
+    """
+    told = "is a reference, and none is looked up here:"
+    variable = "an environment variable is written"
+    assert files.told(held % "prometheus.port = 9108") == [
+        f"p.conf:2: spark.remote {told} {variable} ${{REMOTE}}",
+        f"p.conf:2: metrics.labels.team {told} {variable} ${{TEAM}}",
+        f"p.conf:6: steps.c.write.path {told} give it to an option or a config",
+    ]
+
+
+def test_an_option_of_spark_is_text_at_any_depth(files: Files) -> None:
+    held = "format = csv, path = /x, options { fs { a { b = [1, 2] } } }"
+    assert files.told(steps(f"{{ name = a, read {{ {held} }} }}")) == [
+        "p.conf:2: steps.a.read.options.fs.a.b is a list: Spark takes text"
+    ]
+
+
+def test_a_webhook_is_a_url(files: Files) -> None:
+    """Also one that stands in the file: it is not tried before the run ends."""
+    told = files.told('notify = [ { webhook = "hooks.example.com/T0" }, { webhook = "env:HOOK" } ]\n' + steps(LIVE))
+    assert told[0] == "p.conf:1: notify[0].webhook is no URL: write https://host/path, or a reference to it"
 
 
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(files: Files) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.metrics._internal import _ProxyMeterProvider
 from pyspark.sql import SparkSession
 from tests.pipelines import steps_of_tests
 from tests.servers.otlp import Otlp
@@ -23,6 +25,7 @@ from tests.servers.prometheus import Prometheus
 from trunkline.errors import OptionError
 from trunkline.pipelines import PipelineError, config, run_pipeline
 from trunkline.pipelines.metrics import COUNTERS, GAUGES, NUMBERS, Metrics, ended, measured
+from trunkline.pipelines.receivers import flush
 from trunkline.pipelines.report import Report, StepReport
 from trunkline.pipelines.secrets import PipelineSecrets
 
@@ -146,7 +149,7 @@ def test_the_push_gateway_keeps_the_last_run_and_when_one_last_succeeded(
 
     began = time.time()
     run("success", "core", rows_dropped=3)
-    run("failed", "core")
+    run("failed", "core", crm_last_success_timestamp_seconds=1)
     run("success", "other")
     # One that did not come to begin leaves all as it is.
     opened("pushed", labels={"team": "core"}, prometheus={"pushgateway": pushgateway.url}).close(ran=False)
@@ -235,6 +238,13 @@ def test_a_collector_that_refuses_is_a_notice_without_a_secret(
     assert "hunter2" not in refused + absent + caplog.text
 
 
+def test_numbers_that_no_meter_provider_takes_are_told() -> None:
+    """That of the API, which is there when no other was set, keeps none; one that a program has chosen, may."""
+    with pytest.raises(LookupError, match="the process no meter provider: the numbers went nowhere"):
+        flush(_ProxyMeterProvider())
+    flush(NoOpMeterProvider())
+
+
 def test_a_gateway_gets_a_login_and_a_dead_one_is_a_notice_without_it(
     fault_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,11 +273,17 @@ def test_a_number_of_ones_own_is_one_thing_and_bears_no_secret(
     metrics.count("rows-odd", 3, login="hunter2", pipeline="other")
     with pytest.raises(ValueError, match="rows_odd is a counter already, and cannot be a gauge too"):
         metrics.gauge("rows-odd", 1)
+    with pytest.raises(ValueError, match="rows_odd_total is a counter already, and cannot be a gauge too"):
+        metrics.gauge("rows_odd_total", 1)
+    metrics.count("rows odd total", 1, **{"__reason-1": "late"})
     with pytest.raises(ValueError, match="steps is a counter, which only goes up"):
         metrics.count("steps", -1)
+    # At a scrape it would be too late: none of the numbers would be served.
+    with pytest.raises(ValueError, match="could not convert string to float: 'many'"):
+        metrics.gauge("rows_late", "many")  # type: ignore[arg-type]
     own = ("pipeline", "own")
     assert prometheus.until('trunkline_rows_odd_total{job="own"}') == {
-        (own, ("reason_1", "late")): 2.0,
+        (own, ("reason_1", "late")): 3.0,
         (("login", "***"), own): 3.0,
     }
     assert metrics.close() == []

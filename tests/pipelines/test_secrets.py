@@ -61,6 +61,38 @@ def test_what_stands_in_the_file_itself_is_known_too() -> None:
     assert (secrets.holds("SELECT 'from-the-place'"), secrets.holds("SELECT 'abc'")) == (True, False)
 
 
+def test_a_name_that_speaks_of_a_credential_holds_none() -> None:
+    """Where a token is got, in which column it stands, what a secret is called: messages need those words."""
+    secrets = PipelineSecrets({})
+    held = {
+        "auth": {"tokenUrl": "https://login.example.com/token"},
+        "config": {"token_column": "user_token", "secretName": "customers", "password_profile": "hunter2"},
+        "conf": {"spark.hadoop.fs.s3a.aws.credentials.provider": "com.example.Provider"},
+        "options": {"secretHeaders": {"X-Url": "in-a-header"}, "url": "https://me:p@ss-word@host"},
+        "written": "https://idp.example.com",
+    }
+    secrets.know(held, {"TOKEN_URL": "https://idp.example.com"})
+    said = "auth.token: https://login.example.com/token has no user_token of customers, com.example.Provider, idp"
+    assert secrets.clean(said) == said
+    assert secrets.clean("hunter2, in-a-header and p@ss-word") == "***, *** and ***"
+
+
+@pytest.mark.parametrize(
+    ("sql", "held"),
+    [
+        ("SELECT user_password FROM users", False),
+        ("SELECT user_password, 'it''s' FROM users WHERE user_password > ''", False),
+        ("SELECT 'user_password' FROM users", True),
+        ('SELECT aes_decrypt(x, "my user_password")', True),
+        ("SELECT 1 -- not-a-name", True),
+    ],
+)
+def test_the_name_of_a_column_is_no_credential_outside_of_quotes(sql: str, held: bool) -> None:
+    secrets = PipelineSecrets({})
+    secrets.know({"password": "user_password", "token": "not-a-name"})
+    assert secrets.holds(sql) is held
+
+
 def test_of_a_url_that_is_secret_what_others_quote_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOOK", "https://me:hunter2@hooks.example.com/T0/B1?key=1&token=abcdef")
     secrets = PipelineSecrets({})
@@ -129,6 +161,7 @@ def test_a_secret_is_looked_up_once(tmp_path: Path) -> None:
             "env:NO_SUCH_NAME",
             f"steps.a.token: {NOT_SET}",
         ),
+        ("enc:x#env:NO_SUCH_NAME", f"steps.a.token: its key: {NOT_SET}"),
         ("enc:hunter2", "steps.a.token: cannot be decrypted: another key encrypted it, or it is cut short"),
         (
             "enc:" + Fernet(Fernet.generate_key()).encrypt(b"x").decode(),

@@ -68,6 +68,7 @@ def test_a_setting_that_is_misspelt_is_told_by_the_session(spark: SparkSession) 
         ("jdbc", "ur", "url"),
         ("kafka", "kafka.bootstrap.servers", None),
         ("kafka", "subcribe", "subscribe"),
+        ("kafka", "asyncProgressTrackingEnabled", None),
         ("delta", "anything", None),
     ],
 )

@@ -166,6 +166,38 @@ def test_those_who_want_to_know_of_an_end_are_told_of_it_and_of_no_secret(
     assert problems[1] == f"{HERE}:Grumpy did not notify: ValueError: not today, ***"
 
 
+def test_a_webhook_gets_json_whatever_the_secrets_are(fault_server: FaultServer) -> None:
+    """A password that is a word of JSON, or digits of a number, is no part of its form."""
+    fault_server.route("POST /hook", [{"status": 200}])
+    pipeline = Pipeline.model_validate(
+        {
+            "name": "daily",
+            "notify": [{"webhook": fault_server.url_for("/hook"), "on": "success"}],
+            "steps": [{"name": "a", "sql": "SELECT 1"}],
+        }
+    )
+    report = Report("daily", "daily-1", "p.conf", "", [], outcome="success", seconds=1234.5)
+    assert notify(notifications(pipeline, PipelineSecrets({})), report, Redactor(["null", "1234"])) == []
+    (posted,) = fault_server.ledger()
+    assert posted.json["message"] == {
+        "pipeline": "daily", "run_id": "daily-1", "outcome": "success", "seconds": 1234.5, "error": None, "steps": {},
+    }  # fmt: skip
+
+
+def test_a_class_that_refuses_its_configuration_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither that of a hook nor that of a notification, though what they raise quotes it."""
+    monkeypatch.setenv("TOKEN", "hunter2")
+    picky = {"call": f"{HERE}:Picky", "config": {"token": "env:TOKEN"}}
+    told = f"{HERE}:Picky cannot be made: ValueError: what is {{'token': '***'}}?"
+    with pytest.raises(OptionError) as caught:
+        Hooks((config.Hook.model_validate(picky),), PipelineSecrets({}), print)
+    assert (str(caught.value), caught.value.__cause__) == (f"hooks[0]: {told}", None)
+    held = {"name": "daily", "notify": [picky], "steps": [{"name": "a", "sql": "SELECT 1"}]}
+    with pytest.raises(OptionError) as caught:
+        notifications(Pipeline.model_validate(held), PipelineSecrets({}))
+    assert str(caught.value) == f"notify[0]: {told}"
+
+
 def test_a_hook_is_given_what_it_names() -> None:
     facts = {"event": "after_step", "step": "a", "context": 1, "result": 2}
     assert called(lambda step, result: (step, result), facts) == ("a", 2)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +13,8 @@ import pytest
 
 from trunkline.errors import RejectedError
 from trunkline.rest.options import read_options
-from trunkline.rest.reading import ReadPlan, read_slices
+from trunkline.rest.pages import Connection, Pages, read_ahead
+from trunkline.rest.reading import ReadPlan, read_slices, requests_of, walk_of
 from trunkline.rest.slices import Slice
 from trunkline.testing import FaultServer
 
@@ -117,3 +120,53 @@ def test_pages_that_are_wanted_late_are_tried_again(fault_server: FaultServer) -
     )  # fmt: skip
     assert ids(batches(fault_server, concurrency="5", **OFFSET)) == list(range(200))
     assert fault_server.count("/items", status=503) == 2
+
+
+@pytest.mark.parametrize("concurrency", ["1", "4", "16"])
+def test_pages_that_take_the_server_too_long_are_asked_for_in_halves(
+    concurrency: str, fault_server: FaultServer
+) -> None:
+    """The pages beside them take it too long as well, and count for no outage: five tries, as one at a time has."""
+    slow = [{"when": {"query": {"offset": str(offset), "limit": "10"}}, "status": 504} for offset in range(30, 200, 10)]
+    fault_server.dataset("GET /items", count=200, paging="offset", total=True, steps=slow)
+    assert ids(batches(fault_server, concurrency=concurrency, deadline="20s", **OFFSET)) == list(range(200))
+    asked = Counter(exchange.query["offset"][0] for exchange in fault_server.ledger("/items", status=504))
+    assert asked.pop("30") in {5, 6}
+    assert set(asked.values()) <= {1}
+
+
+def test_a_page_that_nobody_wants_any_more_is_not_tried_again(fault_server: FaultServer) -> None:
+    """Nor is it asked for at all where it had to wait for its turn."""
+    short = {"when": {"query": {"offset": "50"}}, "dataset": {"cap": 3}}
+    ill = [{"when": {"query": {"offset": str(offset)}}, "status": 500} for offset in range(60, 200, 10)]
+    fault_server.dataset("GET /items", count=200, paging="offset", total=True, delay=DELAY, steps=[short, *ill])
+    found = ids(batches(fault_server, concurrency="5", rateLimit="20/s", **OFFSET))
+    assert found == list(range(200))
+    assert max(Counter(exchange.query["offset"][0] for exchange in fault_server.ledger("/items")).values()) == 1
+
+
+def test_what_one_chain_asked_for_in_vain_does_not_stay_for_the_next(fault_server: FaultServer) -> None:
+    """A page that holds all that was left ends the chain while others are on their way; nothing of it is kept."""
+    rest = {"when": {"query": {"offset": "20"}}, "dataset": {"cap": 180}}
+    fault_server.dataset("GET /items", count=200, paging="offset", total=True, cap=10, delay=DELAY, steps=[rest])
+    said = {**OFFSET, "page.size": "180", "concurrency": "5"}
+    parsed = read_options({"url": fault_server.url_for("/items"), **said}).resolved()
+    with closing(Connection(parsed, tasks=1)) as connection:
+        connection.room = lambda: 5
+        pages = Pages(connection, walk_of(parsed, Slice()), requests_of(parsed, Slice()))
+        assert [page.count for page in pages] == [10, 10, 180]
+        assert fault_server.count("/items") > 3
+        assert connection._arrived == {}
+
+
+def test_a_stream_that_stops_in_the_middle_has_asked_for_one_page_in_vain(fault_server: FaultServer) -> None:
+    """It knows where its micro-batch ends only when it is there."""
+    fault_server.dataset("GET /items", count=200, paging="offset", total=True)
+    parsed = read_options({"url": fault_server.url_for("/items"), **OFFSET}).resolved()
+    connection = Connection(parsed, tasks=1)
+    found = read_ahead(connection, Pages(connection, walk_of(parsed, Slice()), requests_of(parsed, Slice())))
+    assert [next(found).count for _ in range(3)] == [10, 10, 10]
+    fault_server.wait_for("/items", 4)
+    time.sleep(0.2)
+    assert fault_server.count("/items") == 4
+    found.close()  # type: ignore[attr-defined]

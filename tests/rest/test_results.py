@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import orjson
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trunkline.rest.options import write_options
 from trunkline.rest.results import ResultReader, ResultsError, RowResult
 
 JSON = st.recursive(
@@ -61,3 +63,18 @@ def test_entries_belong_to_rows_by_name_in_any_order(order: list[int], statuses:
 def test_an_answer_that_leaves_a_row_out_says_nothing(body: bytes, names: tuple[str, ...], expected: str) -> None:
     with pytest.raises(ResultsError, match=expected):
         reader(id_field="id").read(body, len(names), ids(*names))
+
+
+def test_rows_are_named_by_their_only_key_where_no_column_is_called_like_the_field() -> None:
+    """Never by one of two keys, which may stand in many rows, or be another row's name in the answer."""
+    rows = pa.record_batch({"seq": [1, 2], "user": [2, 1]})
+    said = {"url": "https://api.example.com/users", "batch.rows": "9", "results.path": "$", "results.id": "userId"}
+    one, two = (
+        ResultReader.from_options(write_options({**said, "results.ok": "ok", "keyColumns": keys}))
+        for keys in ("user", "seq,user")
+    )
+    assert one is not None
+    assert one.ids(rows, [0, 1]) == ["2", "1"]
+    assert two is not None
+    with pytest.raises(ResultsError, match="there is no column userId to tell rows by"):
+        two.ids(rows, [0, 1])

@@ -141,8 +141,7 @@ class Client:
                 self._never_started.append(outcome)
 
     def withdraw(self, request: Request) -> None:
-        """Nobody wants the outcome of a request that has begun: it is not sent, if it has not been yet."""
-        request.once = True
+        """Nobody wants the outcome of a request that has begun: it is not sent any more."""
         self.schedule.withdraw(request)
 
     def send(self, requests: Iterator[Request | None]) -> Iterator[Outcome | None]:

@@ -40,12 +40,13 @@ class Request:
     that count against `retry.maxAttempts`, `first_at` (epoch seconds), `since` (engine clock of the first try, negative
     before it), whether the credential was `refreshed` for it, whether an earlier try ended `unknown` (the server may
     have acted on it), by how many earlier requests with its keys it is `blocked`, and when it is `due` once it is not.
-    The caller says by `once` that it is not worth a second try, because nobody waits for it yet.
+    The caller says that it is `early`, so that a 504 ends it: it may have asked for too much, and nobody waits for it
+    yet; or `unwanted`, so that there is no other try.
     """
 
     __slots__ = (
-        "attempts", "blocked", "body", "due", "first_at", "headers", "id", "idempotency_key", "keys", "method",
-        "once", "refreshed", "since", "strikes", "tag", "unknown", "url", "weight",
+        "attempts", "blocked", "body", "due", "early", "first_at", "headers", "id", "idempotency_key", "keys", "method",
+        "refreshed", "since", "strikes", "tag", "unknown", "unwanted", "url", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -76,7 +77,8 @@ class Request:
         self.unknown = False
         self.blocked = 0
         self.due = 0.0
-        self.once = False
+        self.early = False
+        self.unwanted = False
 
     def __repr__(self) -> str:
         size = 0 if self.body is None else len(self.body)

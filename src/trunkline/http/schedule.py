@@ -164,9 +164,11 @@ class Schedule:
                 self._make_ready(following)
 
     def withdraw(self, request: Request) -> None:
-        """Do not send a request without keys that has not been sent yet; one that was sent is left to end."""
-        if request in self._ready:
-            self._ready.remove(request)
+        """Do not send a request without keys any more; what is in flight is left to end."""
+        request.unwanted = True
+        self._ready = deque(one for one in self._ready if one is not request)
+        self._later = [one for one in self._later if one[2] is not request]
+        heapq.heapify(self._later)
 
     def room(self, now: float) -> bool:
         """Whether one more exchange may start now."""
@@ -234,7 +236,8 @@ class Schedule:
             self._send_again(request, now)
             return None
         if kind == "retry":
-            reason = verdict.reason if request.once else self._plan_retry(request, verdict, now)
+            over = request.unwanted or _asked_too_much(exchange)
+            reason = verdict.reason if over else self._plan_retry(request, verdict, now)
             if reason is None:
                 return None
             return Outcome(request, "exhausted", reason, exchange)
@@ -277,8 +280,8 @@ class Schedule:
             self._concurrency.failed(now, pressure=pressure, cost=verdict.wait or 0.0)
         if verdict.pause:
             self._gate.hold(now, verdict.pause)
-        if exchange.request.once and exchange.status == GATEWAY_TIMEOUT:
-            # Too much may have been asked for, as of the ones beside it: that says nothing of the origin.
+        if _asked_too_much(exchange):
+            # So may have those beside it; that says nothing of the origin.
             return
         if not (verdict.unhealthy or verdict.throttled):
             if self._gate.healthy(now):
@@ -344,3 +347,8 @@ class Schedule:
             self._send_again(request, request.due)
         else:
             self._ready.append(request)
+
+
+def _asked_too_much(exchange: Exchange) -> bool:
+    """Whether a request that nobody waits for yet may have been too large for the origin to answer in time."""
+    return exchange.request.early and exchange.status == GATEWAY_TIMEOUT

@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from trunkline.credentials import CREDENTIAL_NAME, Redactor, Secret, is_reference, resolve
+from trunkline.credentials import CREDENTIAL_NAME, Redactor, Secret, holds_credential, is_reference, resolve
 from trunkline.errors import OptionError
 
 # `max_tokens` counts something.
@@ -55,8 +55,13 @@ def notice(text: str) -> None:
 
 def clean(text: str) -> str:
     """A text without the secrets of the run."""
+    return redactor().clean(text)
+
+
+def redactor() -> Redactor:
+    """Of the secrets of the run whose notes are open."""
     notes = _OPEN.get()
-    return text if notes is None else notes.redactor.clean(text)
+    return Redactor(()) if notes is None else notes.redactor
 
 
 def resolved(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,7 +107,7 @@ def secrets_in(arguments: Mapping[str, Any], before: Mapping[str, Any] | None = 
 def _secret_texts(name: str, value: Any, before: Any) -> Iterable[str]:
     if isinstance(value, Mapping):
         for key, item in value.items():
-            inner = f"{name}.{key}" if CREDENTIAL_NAME.search(name) else str(key)
+            inner = name if holds_credential(name) else str(key)
             yield from _secret_texts(inner, item, before.get(key) if isinstance(before, Mapping) else None)
     elif isinstance(value, (list, tuple)):
         for position, item in enumerate(value):
@@ -111,7 +116,7 @@ def _secret_texts(name: str, value: Any, before: Any) -> Iterable[str]:
     elif isinstance(value, Secret):
         yield value.reveal() if value.resolved else ""
     elif isinstance(value, str) and (
-        (CREDENTIAL_NAME.search(name) and not is_reference(value)) or (isinstance(before, str) and before != value)
+        (holds_credential(name) and not is_reference(value)) or (isinstance(before, str) and before != value)
     ):
         yield value
     elif isinstance(value, int) and not isinstance(value, bool) and _SECRET_NUMBER.search(name):

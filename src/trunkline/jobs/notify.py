@@ -23,7 +23,8 @@ from typing import Any
 from trunkline.credentials import Redactor, Secret, resolve
 from trunkline.errors import MissingExtraError, TrunklineError
 from trunkline.http.options import AUTH, COORDINATOR, ENGINE, REQUEST, RULES
-from trunkline.jobs.notes import clean, notice
+from trunkline.jobs.notes import clean, notice, redactor
+from trunkline.jobs.result import jsonable
 from trunkline.options import Options, parse
 
 # The options of `rest` that a webhook takes.
@@ -85,14 +86,14 @@ class WebhookNotification:
 
     def notify(self, subject: str, message: Message) -> bool:
         """Post it, and wait for the answer."""
-        redactor = Redactor([*_parts_of(self._url), *self._options.secrets()])
+        own = Redactor([*_parts_of(self._url), *self._options.secrets()])
         try:
-            said = self._body(clean(subject), _cleaned(message))
+            said = self._body(clean(subject), jsonable(message, redactor()))
             problem = _post(self._options, json.dumps(said, default=str).encode())
         except Exception as error:  # noqa: BLE001 - a notification never changes the run
             problem = f"{type(error).__name__}: {error}"
         if problem is not None:
-            notice(redactor.clean(f"the webhook at {_host(self._url)} was not notified: {problem}"))
+            notice(own.clean(f"the webhook at {_host(self._url)} was not notified: {problem}"))
         return problem is None
 
     def __repr__(self) -> str:
@@ -166,10 +167,6 @@ def _boto3() -> Any:
 
 def _text(message: Message) -> str:
     return message if isinstance(message, str) else json.dumps(dict(message), default=str)
-
-
-def _cleaned(message: Message) -> Any:
-    return clean(message) if isinstance(message, str) else json.loads(clean(json.dumps(dict(message), default=str)))
 
 
 def _host(url: Secret) -> str:

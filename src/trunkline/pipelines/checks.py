@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from trunkline.config.tree import Path, near
-from trunkline.credentials import is_reference, unresolved
+from trunkline.credentials import MASK, is_reference, unresolved
 from trunkline.errors import OptionError
 from trunkline.pipelines.config import Pipeline
 from trunkline.pipelines.loading import Loaded, load, refusal
@@ -26,6 +26,8 @@ from trunkline.pipelines.step_checks import Problem, said_given, step_problems
 _LOOKED_UP = {"options", "config", "conf"}
 # Addresses may be references too.
 _ADDRESSES = {"webhook", "pushgateway", "endpoint"}
+# SQL: of steps, of rules, and of the options of JDBC.
+_SQL = {"sql", "condition", "query", "dbtable", "preparequery", "sessioninitstatement"}
 # As Prometheus takes it.
 _LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _NAMED_WITHIN = re.compile(rf"{NAMED}([\w-]+)")
@@ -58,7 +60,13 @@ def read_pipeline(
     except ValidationError as error:
         found = problems_of(error, loaded.data)
         raise _refusal(loaded, found) from None
-    found = [*_problems(pipeline), *_in_sql(pipeline, os.environ if environment is None else environment)]
+    # Of variables that the file asks for: another may hold `postgres`.
+    taken = {
+        name: value
+        for name, value in (os.environ if environment is None else environment).items()
+        if loaded.redactor.clean(value) == MASK
+    }
+    found = [*_problems(pipeline), *_in_sql(pipeline, taken)]
     if found:
         raise _refusal(loaded, [(path, _said(pipeline, path, sentence)) for path, sentence in found])
     return pipeline
@@ -110,6 +118,9 @@ def _told(pipeline: Pipeline) -> Iterator[Problem]:
             yield ("notify", at, "options"), "is for webhook"
         if notify.config and "call" not in ways:
             yield ("notify", at, "config"), "is for call"
+        url = notify.webhook
+        if url and not is_secret(url, "webhook") and not url.startswith(("http://", "https://")):
+            yield ("notify", at, "webhook"), "is no URL: write https://host/path, or a reference to it"
         yield from webhook_problems(pipeline, ("notify", at), notify)
 
 
@@ -143,8 +154,19 @@ def _secrets(pipeline: Pipeline) -> Iterator[Problem]:
             yield from _use_of_secret(pipeline, path, text)
         elif text.startswith((NAMED, ENCRYPTED)):
             yield path, f"is a secret, and none is looked up here: only in {', '.join(sorted(_LOOKED_UP))}"
+        elif "expect" not in path and path[-1] not in {"description", "call"}:
+            yield from _not_looked_up(path, text)
         if any(match[1] in pipeline.secrets and match[0] != text for match in _NAMED_WITHIN.finditer(text)):
             yield path, "joins a secret with text: a secret is a value of its own"
+
+
+def _not_looked_up(path: Path, text: str) -> Iterator[Problem]:
+    """A reference where it would be taken for a path, a table, a label."""
+    scheme, _, rest = text.partition(":")
+    if not is_reference(text) or scheme == "file" or any(_reference(path, text)):
+        return
+    cure = f"an environment variable is written ${{{rest}}}" if scheme == "env" else "give it to an option or a config"
+    yield path, f"is a reference, and none is looked up here: {cure}"
 
 
 def _use_of_secret(pipeline: Pipeline, path: Path, text: str) -> Iterator[Problem]:
@@ -170,7 +192,7 @@ def _in_sql(pipeline: Pipeline, environment: Mapping[str, str]) -> Iterator[Prob
     whole = pipeline.model_dump(by_alias=True, exclude={"secrets"}, exclude_unset=True)
     secrets.know(whole, environment)
     for path, text in texts(whole, ()):
-        if path[0] == "steps" and path[-1] in {"sql", "condition"} and secrets.holds(text):
+        if path[0] == "steps" and str(path[-1]).lower() in _SQL and secrets.holds(text):
             yield path, "holds a credential, and Spark writes SQL into its event log: give it to a call, by config"
 
 

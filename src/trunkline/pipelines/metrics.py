@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 from trunkline.errors import MissingExtraError
 from trunkline.pipelines import config
-from trunkline.pipelines.receivers import LASTING, exporting, push, serve
+from trunkline.pipelines.receivers import LASTING, exporting, flush, push, serve
 from trunkline.pipelines.report import Report, StepReport
 from trunkline.pipelines.secrets import PipelineSecrets, revealed
 
@@ -102,18 +102,18 @@ class Metrics:
         """Add to a counter, which begins at 0 with each run.
 
         Raises:
-            ValueError: The amount is negative, or a gauge has this name.
+            ValueError: The amount is negative or no number, or a gauge has this name.
         """
         if amount < 0:
             message = f"{name} is a counter, which only goes up: use gauge"
             raise ValueError(message)
-        self._tell("counter", name.removesuffix("_total"), amount, labels)
+        self._tell("counter", name, amount, labels)
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
         """Set a number that goes up and down.
 
         Raises:
-            ValueError: A counter has this name.
+            ValueError: The value is no number, or a counter has this name.
         """
         self._tell("gauge", name, value, labels)
 
@@ -134,9 +134,14 @@ class Metrics:
 
     def _tell(self, kind: str, name: str, value: float, labels: Mapping[str, str]) -> None:
         name = _NO_NAME.sub("_", name)
-        if self._kinds.setdefault(name, kind) != kind:
-            message = f"{name} is a {self._kinds[name]} already, and cannot be a {kind} too"
+        # Prometheus adds `_total` to a counter: a gauge of that name would be the same series.
+        bare = name.removesuffix("_total")
+        if self._kinds.setdefault(bare, kind) != kind:
+            message = f"{name} is a {self._kinds[bare]} already, and cannot be a {kind} too"
             raise ValueError(message)
+        name = bare if kind == "counter" else name
+        # Here, where the step that tells it learns of it: at a scrape it would cost all numbers.
+        float(value)
         if not self._wanted:
             return
         given = {_label(key): self._secrets.clean(str(text)) for key, text in labels.items()}
@@ -171,7 +176,7 @@ class Metrics:
             held = {name: dict(series) for name, series in self._values.items()}
         for name, series in held.items():
             labels = sorted({label for key in series for label, _ in key})
-            family = CounterMetricFamily if self._kinds[name] == "counter" else GaugeMetricFamily
+            family = CounterMetricFamily if self._kinds.get(name) == "counter" else GaugeMetricFamily
             made = family(
                 f"trunkline_{name}", _told(name), labels=labels, unit=_unit(name, {one: one for one in _UNITS})
             )
@@ -190,8 +195,9 @@ class Metrics:
             endpoint = self._address(given.endpoint, "metrics.opentelemetry.endpoint")
             provider, closing = exporting(endpoint, self._pipeline, self._secrets.clean)
             self._closing.append(closing)
-        elif hasattr(provider, "force_flush"):
-            self._closing.append(provider.force_flush)
+        else:
+            # At the end: a hook or a step may have set it.
+            self._closing.append(lambda: flush(metrics.get_meter_provider()))
         self._meter = provider.get_meter("trunkline.pipelines")
 
     def _address(self, text: str, path: str) -> str:

@@ -72,7 +72,10 @@ def _others(below: Path, name: str | None, options: Mapping[str, Any]) -> Iterat
     for key, value in options.items():
         if isinstance(value, (list, tuple)):
             yield (*below, key), "is a list: Spark takes text"
-        elif not isinstance(value, Mapping) and name and (meant := unknown_option(name, key)):
+        elif isinstance(value, Mapping):
+            # Of a name with a dot there is no list.
+            yield from _others((*below, key), None, value)
+        elif name and (meant := unknown_option(name, key)):
             yield (*below, key), f"is unknown to {name}, and Spark would ignore it: did you mean {meant}?"
 
 

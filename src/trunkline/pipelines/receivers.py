@@ -63,7 +63,7 @@ def push(gateway: str, pipeline: str, labels: Mapping[str, str], families: Seque
         return basic_auth_handler(**asked, username=user, password=password) if user else default_handler(**asked)
 
     for lasting, beside in ((False, {}), (True, {"outcome": "success"})):
-        found = [one for one in families if one.name.endswith(LASTING) is lasting]
+        found = [one for one in families if (one.name == f"trunkline_{LASTING}") is lasting]
         if found:
             registry, group = _registry(partial(iter, found)), {**labels, **beside}
             prometheus_client.push_to_gateway(
@@ -128,6 +128,18 @@ def exporting(endpoint: str, service: str, clean: Callable[[str], str]) -> tuple
     reader = PeriodicExportingMetricReader(Watched(endpoint=address, headers=headers))
     provider = MeterProvider([reader], resource)
     return provider, shut
+
+
+def flush(provider: Any) -> None:
+    """Let the meter provider of the process send what it has.
+
+    Raises:
+        LookupError: There is none but that of OpenTelemetry's API, which keeps nothing.
+    """
+    if hasattr(provider, "force_flush"):
+        provider.force_flush()
+    elif type(provider).__name__ == "_ProxyMeterProvider":
+        raise LookupError("opentelemetry has no endpoint and the process no meter provider: the numbers went nowhere")
 
 
 def _registry(families: Callable[[], Iterable[Any]]) -> Any:

@@ -30,7 +30,8 @@ class StepReport:
 
     Attributes:
         outcome: `waiting`, `running`, `success`, `failed`, `skipped`, `fallback` (it failed, and another stood in),
-            `kept` (an earlier run had finished it), `unused` (a fallback that nobody needed), `not run`.
+            `kept` (an earlier run had finished it), `unused` (a fallback that nobody needed), `pending_approval`,
+            `not run`.
         attempts: How often it was run.
         seconds: Of all attempts, with the delays between them.
         rows_in: Rows it took, None where nobody counted them.

@@ -22,6 +22,7 @@ from trunkline.credentials import (
     Redactor,
     Secret,
     credentials_within,
+    holds_credential,
     is_reference,
     resolve,
 )
@@ -35,6 +36,8 @@ NAMED = "secret:"
 _HOLDS_CREDENTIAL = re.compile(r"token|password|secret", re.IGNORECASE)
 # A password of fewer characters may be a word of a query, such as `user`.
 _NO_CHANCE = 8
+# What stands in quotes in SQL.
+_QUOTED = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"", re.DOTALL)
 # What Spark hides by itself in its UI and its event log: the default of `spark.redaction.regex` (Spark 4.0 to 4.3).
 _SPARK_HIDES = r"(?i)secret|password|token|access[.]?key"
 _REDACTION = "spark.redaction.regex"
@@ -83,7 +86,7 @@ class PipelineSecrets:
         self._know(held, "")
         texts = "\n".join(_texts(held))
         for name, value in (environment or {}).items():
-            if CREDENTIAL_NAME.search(name) and value in texts:
+            if holds_credential(name) and value in texts:
                 self._learn(value)
 
     @property
@@ -95,19 +98,25 @@ class PipelineSecrets:
         """`text` with `***` wherever a secret stood that was looked up so far."""
         return self._redactor.clean(text)
 
-    def holds(self, text: str) -> bool:
-        """Whether a credential that is known stands in a text, and is long enough not to stand there by chance."""
-        return any(len(value) >= _NO_CHANCE and value in text for value in self._known)
+    def holds(self, sql: str) -> bool:
+        """Whether a credential that is known stands in SQL, and is long enough not to stand there by chance.
+
+        One that might be the name of a column or of a table counts only in quotes.
+        """
+        quoted = " ".join(_QUOTED.findall(sql))
+        return any(
+            len(value) >= _NO_CHANCE and value in (quoted if value.isidentifier() else sql) for value in self._known
+        )
 
     def _know(self, held: Any, key: str) -> None:
         if isinstance(held, Mapping):
             for name, value in held.items():
-                self._know(value, f"{key}.{name}" if CREDENTIAL_NAME.search(key) else str(name))
+                self._know(value, key if holds_credential(key) else str(name))
         elif isinstance(held, (list, tuple)):
             for item in held:
                 self._know(item, key)
         elif isinstance(held, str) and not is_secret(held, key):
-            if CREDENTIAL_NAME.search(key):
+            if holds_credential(key):
                 self._learn(held)
             for value in credentials_within(held):
                 self._learn(value)

@@ -58,10 +58,12 @@ NAMES: dict[str, frozenset[str]] = {
         "kafka": """assign subscribe subscribePattern startingTimestamp startingOffsets startingOffsetsByTimestamp
             startingOffsetsByTimestampStrategy endingTimestamp endingOffsets endingOffsetsByTimestamp failOnDataLoss
             fetchOffset.numRetries fetchOffset.retryIntervalMs maxOffsetsPerTrigger minOffsetsPerTrigger maxTriggerDelay
-            minPartitions maxRecordsPerPartition groupIdPrefix includeHeaders topic checkpointLocation queryName""",
+            minPartitions maxRecordsPerPartition groupIdPrefix includeHeaders topic checkpointLocation queryName
+            asyncProgressTrackingEnabled asyncProgressTrackingCheckpointIntervalMs""",
         "rate": "rowsPerSecond rampUpTime numPartitions useManualClock",
         "rate-micro-batch": "rowsPerBatch numPartitions startTimestamp advanceMillisPerBatch",
-        "console": "numRows truncate checkpointLocation queryName",
+        "console": """numRows truncate checkpointLocation queryName asyncProgressTrackingEnabled
+            asyncProgressTrackingCheckpointIntervalMs""",
         "socket": "host port includeTimestamp",
     }.items()
 }

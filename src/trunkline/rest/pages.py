@@ -7,8 +7,7 @@
 `read_ahead` does so in another thread, and asks for the next page before the one at hand is used up. Where a style
 counts its pages and it is known how many rows there are, more pages are on their way: those that follow if all are as
 full as the last one. The walk takes one page after the other, and only those that it would have asked for itself, so a
-wrong guess costs requests and nothing else; after the first there is no other. A page that nobody waits for yet is
-tried once; if that fails it is asked for again, as often as any other, when its turn has come.
+wrong guess costs requests and nothing else; after the first there is no other.
 """
 
 from __future__ import annotations
@@ -72,8 +71,8 @@ class Connection:
         self._arrived: dict[Request, Outcome | None] = {}
 
     def begin(self, request: Request) -> None:
-        """Send a request as soon as there is room, once: somebody will `ask` for its answer, or `forget` it."""
-        request.once = True
+        """Send a request as soon as there is room: somebody will `ask` for its answer, or `forget` it."""
+        request.early = True
         self._begin(request)
 
     def forget(self, request: Request) -> None:
@@ -120,7 +119,7 @@ class Connection:
         self._client.begin(request)
 
     def _outcome(self, request: Request) -> Outcome:
-        request.once = False
+        request.early = False
         if request not in self._arrived:
             self._begin(request)
         while (outcome := self._arrived[request]) is None:
@@ -140,8 +139,8 @@ class Connection:
 
     def _arrive(self, ended: Outcome) -> None:
         request = ended.request
-        if request.once and ended.kind == "exhausted" and self._client.stopped is None:
-            # It begins again when it is wanted, with all its tries and all its time.
+        if request.early and ended.status == GATEWAY_TIMEOUT and self._client.stopped is None:
+            # It was not tried again, and begins anew when it is wanted, as the pages before it may be made smaller.
             del self._arrived[request]
             request.attempts, request.since = 0, -1.0
         else:
@@ -269,8 +268,9 @@ def read_ahead(connection: Connection, source: Iterable[T], *, pages: int = 1) -
     if not pages:
         yield from closing_at_the_end()
         return
-    # One more may wait to be taken, so that as many as may be are on their way while the reader is busy with another.
-    prefetched = Prefetched(closing_at_the_end(), most=pages + 1, closes=True)
+    # One more may wait to be taken, so that several are on their way while the reader is busy with another. Where it is
+    # one at a time, whoever stops in the middle has asked for one in vain.
+    prefetched = Prefetched(closing_at_the_end(), most=pages + 1 if pages > 1 else 1, closes=True)
     # The generator is not held up while something is in flight: what nobody looks after runs into its time-out.
     connection.room = lambda: min(pages, prefetched.room)
     try:

@@ -78,7 +78,8 @@ class ResultReader:
             options["results.ok"],
             options["results.error"],
             options["successCodes"],
-            next(iter(options["keyColumns"] or ()), None),
+            # One of several columns does not name a row.
+            options["keyColumns"][0] if len(options["keyColumns"] or ()) == 1 else None,
         )
 
     def ids(self, batch: pa.RecordBatch, rows: Sequence[int]) -> list[str | None]:

@@ -312,3 +312,15 @@ def test_expected_pages_are_those_that_the_walk_asks_for(
         if expected is None:
             expected = [*filter(None, [walk.ask]), *walk.expected()]
     assert not expected or (most is not None and len(expected) < 2)
+
+
+def test_after_a_page_in_halves_none_is_expected_until_one_has_come() -> None:
+    """The last page was twice as large: those behind the half would be other ones."""
+    options = {"pagination": "offset", "page.size": 10, "page.sizeParam": "limit", "page.totalField": "total"}
+    walk = Walk(paging_of(options))
+    walk.take(answer(list(range(10)), {"total": 40}))
+    assert [ask.position for ask in walk.expected()] == [20, 30]
+    walk.smaller()
+    assert list(walk.expected()) == []
+    walk.take(answer(list(range(10, 15)), {"total": 40}))
+    assert [ask.position for ask in walk.expected()] == [20, 25, 30, 35]
