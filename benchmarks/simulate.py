@@ -9,7 +9,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.http.simulation import SERVICE, SPREAD, TRAVEL, RateServer, Result, Server, SlotServer, simulate
+from tests.http.simulation import (
+    SERVICE,
+    SPREAD,
+    TRAVEL,
+    OverrunServer,
+    RateServer,
+    Result,
+    Server,
+    SlotServer,
+    simulate,
+)
 
 from trunkline.coordination.leases import Leases
 from trunkline.http.pacing import RateLimit
@@ -26,6 +36,7 @@ SERVERS: list[tuple[str, Callable[[], Server], float]] = [
     ("200/s, 429 with Retry-After: 1", lambda: RateServer(PER_SECOND, retry_after="1"), PER_SECOND),
     ("20 at once, 503", lambda: SlotServer(SLOTS), SLOTS / SERVICE),
     ("20 at once, queues", lambda: SlotServer(SLOTS, queues=True), SLOTS / SERVICE),
+    ("slower beyond 20", lambda: OverrunServer(SLOTS), SLOTS / SERVICE),
 ]
 HEAD = "| server | tasks | ok/s | possible | refused | of sent | wait p50 s | wait p99 s | least, most ok of a task |"
 SETTING = f"""{SECONDS:.0f} virtual seconds from a cold start, rows without end, each task with a schedule of its own
@@ -54,10 +65,10 @@ def table() -> list[str]:
     return lines
 
 
-def fixed_table() -> list[str]:
+def fixed_table(server: Callable[[], Server]) -> list[str]:
     lines = ["| concurrency | ok/s | refused | wait p99 s |", "|---|---:|---:|---:|"]
-    for fixed in (10, 16, 18, 19, 20, 21, 22, 24, None):
-        result = simulate(1, SlotServer(SLOTS), SECONDS, concurrency=fixed)
+    for fixed in (10, 16, 18, 19, 20, 21, 22, 24, 28, 32, None):
+        result = simulate(1, server(), SECONDS, concurrency=fixed)
         lines.append(
             f"| {fixed or 'auto'} | {result.accepted / SECONDS:.1f} | {result.refused} | {result.wait(0.99):.2f} |"
         )
@@ -117,7 +128,11 @@ def main() -> None:
         "",
         "## 20 at once, 503: one task, fixed and found",
         "",
-        *fixed_table(),
+        *fixed_table(lambda: SlotServer(SLOTS)),
+        "",
+        "## Slower by the square beyond 20: one task, fixed and found",
+        "",
+        *fixed_table(lambda: OverrunServer(SLOTS)),
         "",
         "## 200/s, 8 tasks, ten seeds",
         "",

@@ -91,6 +91,23 @@ class SlotServer:
         return Answer(end, 200)
 
 
+class OverrunServer:
+    """Works on any number at a time, but beyond `slots` slower by the square, so that it gets less and less done."""
+
+    def __init__(self, slots: int = 20) -> None:
+        self._random = Random(1)
+        self._slots = slots
+        self._busy_until: list[float] = []
+
+    def receive(self, now: float) -> Answer:
+        busy = self._busy_until
+        while busy and busy[0] <= now:
+            heapq.heappop(busy)
+        end = now + _service(self._random) * max(1.0, ((len(busy) + 1) / self._slots) ** 2)
+        heapq.heappush(busy, end)
+        return Answer(end, 200)
+
+
 @dataclass
 class Result:
     """What came of it; `waits` are seconds from pulling a row to its acceptance."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
-from tests.http.simulation import RateServer, SlotServer, simulate
+from tests.http.simulation import OverrunServer, RateServer, Server, SlotServer, simulate
 
 from trunkline.coordination.leases import CALLS, Leases
 from trunkline.http.pacing import RateLimit
@@ -36,9 +38,11 @@ def test_a_rate_split_over_the_tasks_is_never_refused() -> None:
     assert result.accepted >= 0.97 * 200 * 20
 
 
-def test_one_adaptive_task_comes_near_the_best_fixed_number_without_being_told() -> None:
-    best = max(simulate(1, SlotServer(), 10.0, concurrency=n, warm_up=5.0).accepted for n in range(16, 25))
-    adaptive = simulate(1, SlotServer(), 20.0, warm_up=5.0).accepted / 2
+@pytest.mark.parametrize("server", [SlotServer, OverrunServer])
+def test_one_adaptive_task_comes_near_the_best_fixed_number_without_being_told(server: Callable[[], Server]) -> None:
+    """Of a server that refuses more than 20 at once, and of one that becomes slow by more."""
+    best = max(simulate(1, server(), 10.0, concurrency=n, warm_up=5.0).accepted for n in range(16, 30))
+    adaptive = simulate(1, server(), 20.0, warm_up=5.0).accepted / 2
     assert adaptive >= 0.9 * best
 
 

@@ -24,6 +24,13 @@ _EVENING = 0.01
 _PACED, _LEAST = 8.0, 0.05
 # Round trips of twice the shortest of late are a queue; growth below half as much again is noise.
 _QUEUEING, _NOISE = 2.0, 1.5
+# Twice as much in flight has to bring a seventh more done per second, or it was too much; later a window that brings
+# an eighth less than the best one did, and is larger, is too large.
+_GAIN, _LOSS = 1.15, 0.88
+# What is learned of less time than this is luck, seconds.
+_SHORTEST_LOOK = 0.01
+# What is left in a minute of the most that was ever done: a server may have become slower for good.
+_FORGOTTEN = 0.95
 _MINUTE = 60.0
 # Until a round trip has succeeded: how long it is taken to be.
 _UNKNOWN_ROUND_TRIP = 0.25
@@ -32,11 +39,13 @@ _UNKNOWN_ROUND_TRIP = 0.25
 class Concurrency:
     """How many exchanges may be in flight: fixed, or found by watching round trips and refusals.
 
-    Adaptive: doubles once per mean round trip from `FIRST_WAVE` until the first sign of pressure. From then on a
-    refusal takes a tenth away (up to half when most were refused), and the window climbs back along a cubic: fast at
-    first, flat around where it was refused, then faster again. (One more per round trip would ask a server for ten
-    more at once where ten tasks share it.) Round trips well above their usual spread count as a refusal; round trips
-    of twice the shortest of late end the growth, because a server that queues never refuses.
+    Adaptive: doubles from `FIRST_WAVE` until the first sign of pressure: a refusal, or a doubling that gets hardly more
+    done, judged by the exchanges that began after it. From then on a refusal takes a tenth away (up to half when most
+    were refused), and the window climbs back along a cubic: fast at first, flat around where it was refused, then
+    faster again. (One more per round trip would ask a server for ten more at once where ten tasks share it.) Round
+    trips well above their usual spread count as a refusal; round trips of twice the shortest of late end the growth,
+    because a server that queues never refuses; and a window that gets less done than a smaller one did gives a tenth
+    back, because a server that is overrun need not refuse either.
 
     The window may be a fraction: below `_PACED` sends are `spacing` seconds apart, so that a hundred tasks can share
     what ten requests in flight would use up.
@@ -75,6 +84,8 @@ class Concurrency:
         # The shortest round trip of this minute and of the one before.
         self._shortest = self._shortest_before = math.inf
         self._minute_end = -math.inf
+        # What was done per second of late; the most, and the window that did it.
+        self._done = self._most_done = self._most_with = 0.0
         self._window_end = -math.inf
 
     @property
@@ -85,6 +96,7 @@ class Concurrency:
     def restart(self) -> None:
         """Begin again with slow start, up to where it was refused last: the server has just come back."""
         self._slow_start = True
+        self._done = 0.0
         self._set(min(FIRST_WAVE, self.most, self._top))
 
     def succeeded(self, now: float, elapsed: float) -> None:
@@ -93,9 +105,11 @@ class Concurrency:
             self._mean += _EWMA_ALPHA * (elapsed - self._mean) if self._mean else elapsed
             self.limit = self.fixed
             return
-        self._sum += elapsed
-        self._count += 1
-        if now >= self._window_end:
+        # What was under way when the window was doubled tells of the window before.
+        if not self._slow_start or now - elapsed >= self._adjusted_at:
+            self._sum += elapsed
+            self._count += 1
+        if now >= self._window_end and (not self._slow_start or self._count >= self.limit):
             self._adjust(now)
 
     def failed(self, now: float, *, pressure: bool, cost: float = 0.0) -> None:
@@ -126,12 +140,20 @@ class Concurrency:
             self._shrink(now, _LARGEST_DECREASE if self._slow_start else share)
         elif current is not None:
             self._note_shortest(now, current)
-            if self._slow_start and current > _QUEUEING * self._shortest_before:
+            window = self._window
+            # By Little's law, where the window was used up.
+            done = window / current if self.reached and current else 0.0
+            if self._slow_start and window < self.most and 0.0 < done < _GAIN * self._done:
                 self._shrink(now, _LARGEST_DECREASE)
-            elif self._congested(current):
+            elif self._congested(current) or (
+                window > max(_PACED, self._most_with) and 0.0 < done < _LOSS * self._most_done
+            ):
                 self._shrink(now, _DECREASE)
             elif self.reached:
                 self._grow(now, current)
+            self._done = done
+            if done > self._most_done:
+                self._most_done, self._most_with = done, window
         if current is not None:
             off = current - self._mean
             self._mean += _EWMA_ALPHA * off if self._mean else current
@@ -139,7 +161,8 @@ class Concurrency:
                 self._variance = (1 - _EWMA_ALPHA) * (self._variance + _EWMA_ALPHA * off * off)
         self._set(self._window)
         self._adjusted_at = now
-        self._window_end = now + max(self.mean, self.spacing)
+        least = _SHORTEST_LOOK if self._slow_start else 0.0
+        self._window_end = now + max(self.mean, self.spacing, least)
         self._sum, self._count, self._refused, self._cost = 0.0, 0, 0, 0.0
         self.reached = False
 
@@ -153,7 +176,8 @@ class Concurrency:
         self._top = self._window if self._window >= self._top else self._window * (1 + factor) / 2
         self._window = self._low = max(_LEAST, self._window * factor)
         self._since = now
-        self._dear = _COST_SHARE * self._cost
+        if self._refused:
+            self._dear = _COST_SHARE * self._cost
         self._span = self._climb()
 
     def _grow(self, now: float, current: float) -> None:
@@ -182,6 +206,7 @@ class Concurrency:
         if now >= self._minute_end:
             self._shortest_before = self._shortest
             self._shortest = math.inf
+            self._most_done *= _FORGOTTEN
             self._minute_end = now + _MINUTE
         self._shortest = min(self._shortest, current)
         self._shortest_before = min(self._shortest_before, current)
