@@ -46,6 +46,18 @@ def test_wrong_usage_shows_the_help_and_ends_with_2(capsys: Captured, arguments:
     assert shown.err.startswith("usage: trunkline")
 
 
+def test_a_package_that_is_missing_is_no_reason_to_try_again(
+    capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scheduler repeats what ends with 1."""
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    path = tmp_path / "p.yaml"
+    path.write_text("name: p\nsteps: [{name: a, sql: SELECT 1}]\n")
+    for command in ("validate", "run"):
+        assert main([command, str(path)]) == 2
+        assert "pip install" in capsys.readouterr().err
+
+
 def test_asking_for_help_is_no_error(capsys: Captured) -> None:
     assert main(["--help"]) == 0
     assert "describe" in capsys.readouterr().out

@@ -105,7 +105,9 @@ def test_the_image_is_made_of_what_is_there_and_pinned() -> None:
 
 
 def test_airflow_is_the_one_that_the_dags_are_tested_with() -> None:
-    assert set(re.findall(r"apache-airflow\S+", DOCKERFILE)) <= set(airflow.REQUIREMENTS)
+    installed = set(re.findall(r"apache-airflow\S+", DOCKERFILE))
+    assert "apache-airflow-core" in {one.split("==")[0] for one in installed}
+    assert installed <= set(airflow.REQUIREMENTS)
 
 
 def test_the_jars_for_s3_are_of_the_hadoop_that_spark_brings() -> None:

@@ -40,6 +40,17 @@ def test_a_check_that_nobody_follows_keeps_nothing(files: Files) -> None:
     assert evaluated(files, *steps) == (set(), set())
 
 
+def test_a_check_that_goes_over_its_rows_several_times_keeps_them(files: Files) -> None:
+    """For `unique`, and for what it puts aside, though nobody takes the others."""
+    for rule in ("{ rule = unique, column = id }", '{ rule = not_null, column = id, severity = "quarantine:/odd" }'):
+        assert evaluated(files, f"name = a, {READ}", f"name = b, expect = [ {rule} ]") == ({"a"}, set())
+    rule = '{ rule = references, column = id, step = a, severity = "quarantine:/odd" }'
+    assert evaluated(files, f"name = a, {READ}", f"name = b, {READ}", f"name = c, expect = [ {rule} ]") == (
+        {"a", "b"},
+        set(),
+    )
+
+
 def test_rows_that_a_rule_refers_to_are_kept(files: Files) -> None:
     steps = (
         f"name = a, {READ}",

@@ -104,6 +104,26 @@ def test_an_override_of_one_step_leaves_those_alone_that_share_its_yaml(files: F
     }
 
 
+@pytest.mark.parametrize(
+    "options", ["{ auth { type = basic, in.it = 1 } }", "${vars.more} { auth { type = basic, in.it = 1 } }"]
+)
+def test_an_override_finds_an_option_whether_the_file_nests_it_or_not(files: Files, options: str) -> None:
+    """The same name in two spellings would be given twice."""
+    text = (
+        "name = p, vars { more { concurrency = 2 } }, spark { conf { spark { sql { x = 1 } } } }\n"
+        f"steps = [ {{ name = a, read {{ format = rest, options = {options} }}, read.options.page.size = 5 }} ]"
+    )
+    below = "steps.a.read.options"
+    overrides = [f"{below}.auth.type=bearer", f"{below}.auth.in.it=2", f"{below}.auth.token=t", f"{below}.page.size=6"]
+    data = load(files.write(text), [*overrides, "spark.conf.spark.sql.x=2"], {}).data
+    options_found = data["steps"][0]["read"]["options"]
+    assert {name: options_found[name] for name in ("auth", "page.size")} == {
+        "auth": {"type": "bearer", "in.it": 2, "token": "t"},
+        "page.size": 6,
+    }
+    assert data["spark"]["conf"] == {"spark": {"sql": {"x": 2}}}
+
+
 def test_overrides_may_be_values_of_python(files: Files) -> None:
     pipeline = files.read(HOCON, overrides={"spark.conf": {"spark.sql.z": 5}, "steps.users.retry": None})
     assert pipeline.spark.conf == {"spark.sql.x": "1e3", "spark.sql.x.y": "true", "spark.sql.z": "5"}

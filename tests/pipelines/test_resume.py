@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,13 @@ import pytest
 from tests.pipelines.conftest import Files
 
 from trunkline.errors import OptionError
+from trunkline.jobs.files import write_text
+from trunkline.pipelines.dry_run import shown_plan
 from trunkline.pipelines.planning import Planned, plan
 from trunkline.pipelines.prepared import Prepared, prepare
 from trunkline.pipelines.report import Report, StepReport
-from trunkline.pipelines.resume import Resume, digest, finished, read_run, run_name
+from trunkline.pipelines.resume import Resume, digest, finished, newest, read_run, run_name
+from trunkline.pipelines.steps import target_of
 
 FILE = """
 name = daily
@@ -35,7 +39,14 @@ def planned(files: Files, mode: str = "mode = append") -> tuple[Planned, ...]:
 
 def former(steps: tuple[Planned, ...], **outcomes: str) -> Report:
     reports = [
-        StepReport(one.step.name, one.step.kind, outcomes.get(one.step.name, "waiting"), digest=digest(one.step))
+        StepReport(
+            one.step.name,
+            one.step.kind,
+            outcomes.get(one.step.name, "waiting"),
+            attempts=1,
+            target=target_of(one.step.write) if one.step.write else None,
+            digest=digest(one.step),
+        )
         for one in steps
     ]
     return Report("daily", "daily-1", "p.conf", "2026-05-01T00:00:00", reports)
@@ -72,7 +83,8 @@ def test_what_only_finished_writes_need_is_not_made_anew(files: Files) -> None:
 def test_an_append_that_was_begun_is_refused_with_both_ways_to_go_on(files: Files, outcome: str) -> None:
     steps = planned(files)
     told = refused(steps, former(steps, a="success", one=outcome))
-    assert "one (parquet /one, mode append)" in told
+    seen = "was begun and its end was not seen" if outcome == "running" else "failed, and some of it may be there"
+    assert f"one (parquet /one, mode append) {seen}: " in told
     assert "rows could be there twice" in told
     assert "--done one" in told
     assert "--repeat one" in told
@@ -84,6 +96,65 @@ def test_an_append_that_was_begun_is_refused_with_both_ways_to_go_on(files: File
 def test_an_append_that_was_never_begun_is_simply_done(files: Files, outcome: str) -> None:
     steps = planned(files)
     assert finished(steps, former(steps, a="success", one=outcome)) == set()
+
+
+def test_an_append_that_was_skipped_because_another_step_gave_nothing_was_never_begun(files: Files) -> None:
+    steps = planned(files)
+    report = former(steps, a="skipped", one="skipped")
+    report.step("one").attempts = 0
+    assert finished(steps, report) == set()
+
+
+def test_a_refusal_names_the_place_where_the_rows_may_be_and_no_password(files: Files) -> None:
+    """That of the run, also where the file says another one by now."""
+    text = """
+    name = daily
+    steps = [
+      { name = a, sql = "SELECT 1 AS id" }
+      {
+        name = out
+        write { format = jdbc, mode = append, options { url = "jdbc:sqlserver://h;password=hunter2-old", dbtable = t } }
+      }
+    ]
+    """
+    runs, path = str(files.folder / "runs"), files.write(text)
+    first = prepare(path, (), runs, None, "console")
+    first.report.step("out").outcome = "running"
+    first.save()
+    first.claim.release()
+    files.write(text.replace("//h;password=hunter2-old", "//other;password=hunter2-new"))
+    for go_on in (partial(prepare, log="console"), shown_plan):
+        with pytest.raises(OptionError) as caught:
+            go_on(path, (), runs, Resume("last"))
+        assert "out (jdbc jdbc:sqlserver://h;password=***, mode append) was begun" in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+
+
+def test_runs_of_jobs_may_be_repeated_where_they_have_keys(files: Files) -> None:
+    """Nobody knows before Spark whether each row has one: the refusal says what matters."""
+    steps = plan(
+        files.read(
+            'name = daily\nsteps = [ { name = a, sql = "SELECT 1 AS job" },'
+            " { name = started, write { format = jobs, options { platform = local } } } ]"
+        )
+    )
+    told = refused(steps, former(steps, a="success", started="failed"))
+    assert told == (
+        "started (jobs) failed, and some of it may be there: done again, a run without a run_key could be started"
+        " twice: say --repeat started if each row has one, else look there, and say --done started if all are there"
+    )
+    assert finished(steps, former(steps, a="success", started="failed"), repeat=["started"]) == set()
+
+
+def test_the_newest_run_is_the_one_that_no_other_goes_on_with(tmp_path: Path) -> None:
+    """Their names are of the clocks of several machines: that of the second was an hour behind."""
+    first, second = "daily-20260501T020000000-aaaaaa", "daily-20260501T010000000-bbbbbb"
+    for run, before in ((first, None), (second, first)):
+        report = Report("daily", run, "p.conf", "", [StepReport("a", "sql")], resumed_from=before, origin=first)
+        write_text(f"{tmp_path}/{run}/report.json", report.json())
+        write_text(f"{tmp_path}/{first}/runners/{run}.json", "{}")
+    for named in (first, second, "last"):
+        assert newest(str(tmp_path), read_run(str(tmp_path), named, "daily")).run_id == second
 
 
 @pytest.mark.parametrize("mode", ["mode = overwrite", "mode = error"])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from trunkline.cli import main
 from trunkline.errors import OptionError
 from trunkline.pipelines.report import Report, StepReport
 from trunkline.pipelines.resume import Resume, read_former
@@ -50,3 +51,11 @@ def test_where_all_is_done_anew_nothing_can_be_taken_for_done(tmp_path: Path) ->
 def test_the_folder_may_belong_to_several_pipelines(tmp_path: Path) -> None:
     leave(tmp_path, "failed", "daily-2-20260501T010000000-aaaaaa")
     assert read_former(str(tmp_path), AUTO, "daily") is None
+
+
+def test_a_variable_that_is_not_set_is_no_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--resume "$RUN"` without RUN is refused: a run from the beginning could double rows."""
+    path = tmp_path / "p.conf"
+    path.write_text("name = daily\nsteps = [ { name = a, sql = SELECT } ]")
+    assert main(["run", str(path), "--runs", str(tmp_path / "runs"), "--resume", "", "--dry-run"]) == 2
+    assert capsys.readouterr().err == "trunkline: resume: '' is no id of a run\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,13 @@ def test_a_run_that_another_process_took_over_ends(
         name = lost
         hooks = [ {{ call = "{HERE}:TakenOver", config {{ runs = "{files.folder}/runs" }} }} ]
         steps = [
-          {{ name = slow, call = "{HERE}:slow", retry {{ max_attempts = 3, initial_delay = 1ms }} }}
+          {{
+            name = slow
+            call = "{HERE}:slow"
+            retry {{ max_attempts = 3, initial_delay = 1ms }}
+            on_failure = "fallback:other"
+          }}
+          {{ name = other, input = [], call = "{HERE}:numbers" }}
           {{ name = out, write {{ format = noop, mode = overwrite }} }}
         ]
         """,
@@ -155,8 +162,39 @@ def test_a_run_that_another_process_took_over_ends(
     )
     assert (report.outcome, report.exit_code, report.failure_type) == ("failed", 1, "CANCELLED")
     assert report.error == f"another process took this one for dead and goes on with {report.run_id}"
-    assert outcomes(report) == {"slow": "failed", "out": "not run"}
-    assert report.step("slow").attempts == 1
+    assert outcomes(report) == {"slow": "failed", "other": "not run", "out": "not run"}
+    assert (report.step("slow").attempts, SEEN) == (1, [])
+
+
+def test_no_other_attempt_is_made_once_the_run_was_taken_over(
+    spark: SparkSession, files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It learns of it in the delay before the second."""
+    monkeypatch.setattr(claims, "BEAT", 0.1)
+    report = run(
+        spark,
+        files,
+        f"""
+        name = lost
+        hooks = [ {{ call = "{HERE}:TakenOver", on = [on_retry], config {{ runs = "{files.folder}/runs" }} }} ]
+        steps = [ {{ name = flaky, call = "{HERE}:flaky", retry {{ max_attempts = 3, initial_delay = 4s }} }} ]
+        """,
+        source_df=spark.range(4),
+    )
+    assert (report.outcome, report.failure_type, report.step("flaky").attempts) == ("failed", "CANCELLED", 1)
+    assert SEEN == ["flaky"]
+
+
+def test_a_session_is_given_back_as_it_was_also_to_another_thread(spark: SparkSession, files: Files) -> None:
+    """In a thread of its own a pipeline finds the session that is there, though none is active in it."""
+    conf, step = "spark.sql.shuffle.partitions = 3", f'name = a, call = "{HERE}:settings"'
+    text = f"name = t\nspark {{ conf {{ {conf} }} }}\nsteps = [ {{ {step} }} ]"
+    given = {"config_path": files.write(text), "runs": str(files.folder / "runs")}
+    thread = threading.Thread(target=run_pipeline, kwargs=given)
+    thread.start()
+    thread.join()
+    assert SEEN == [[None, "3", None]]
+    assert spark.conf.get("spark.sql.shuffle.partitions") == "2"
 
 
 def test_a_failed_step_ends_the_run_and_no_secret_is_told(
@@ -266,6 +304,35 @@ def test_a_run_goes_on_after_it_was_killed_and_repeats_no_finished_write(spark: 
     again = run(spark, files, text, resume="last")
     assert outcomes(again) == dict.fromkeys(("numbers", "one", "dies", "two"), "kept")
     assert SEEN == ["numbers", "dies", "numbers", "dies"]
+
+
+def test_a_run_that_goes_on_has_the_rows_of_a_finished_write_and_replaces_what_was_put_aside(
+    spark: SparkSession, files: Files
+) -> None:
+    """The first write takes the rows that the pipeline is called with; those of the second come through it."""
+    text = f"""
+        name = daily
+        steps = [
+          {{ name = one, write {{ format = parquet, path = "{files.folder}/one", mode = append }} }}
+          {{
+            name = checked
+            expect = [ {{ rule = between, column = id, max = 6, severity = "quarantine:{files.folder}/odd" }} ]
+          }}
+          {{ name = dies, call = "{HERE}:dies_once" }}
+          {{ name = two, write {{ format = parquet, path = "{files.folder}/two" }} }}
+        ]
+        """
+    with pytest.raises(steps_of_tests.KilledError):
+        run(spark, files, text, source_df=spark.range(10))
+    report = run(spark, files, text, source_df=spark.range(10), resume="last")
+    assert outcomes(report) == {"one": "kept", "checked": "success", "dies": "success", "two": "success"}
+    rows = {name: spark.read.parquet(f"{files.folder}/{name}").collect() for name in ("one", "two", "odd")}
+    assert {name: sorted(row.id for row in found) for name, found in rows.items()} == {
+        "one": list(range(10)),
+        "two": list(range(7)),
+        "odd": [7, 8, 9],
+    }
+    assert {row.run_id for row in rows["odd"]} == {report.origin}
 
 
 def test_an_append_during_which_the_run_was_killed_is_not_repeated_unasked(spark: SparkSession, files: Files) -> None:
@@ -412,3 +479,34 @@ def test_streams_run_together_are_counted_and_are_done_before_what_waits_for_the
         "2 of 6 rows are not as expected: id is at most 3"
     ]
     assert sorted(row.id for row in spark.read.parquet(str(Path(files.folder) / "out")).collect()) == [0, 1, 2, 3]
+
+
+@pytest.mark.timeout(120)
+def test_a_stream_that_fails_ends_the_others_and_no_step_begins_after_it(spark: SparkSession, files: Files) -> None:
+    """It fails while a batch step runs: that one ends, the next does not begin, a query without an end is ended."""
+    source = files.folder / "in"
+    source.mkdir()
+    (source / "a.json").write_text("\n".join(json.dumps({"id": number}) for number in range(6)))
+    report = run(
+        spark,
+        files,
+        f"""
+        name = live
+        vars {{ root = "{files.folder}" }}
+        steps = [
+          {{ name = events, read {{ format = json, stream = true, path = "{source}", schema = "id BIGINT" }} }}
+          {{ name = all, write {{ format = parquet, path = ${{vars.root}}/all, checkpoint = ${{vars.root}}/c1 }} }}
+          {{ name = wrong, input = events, expect = [ {{ rule = between, column = id, max = 3 }} ] }}
+          {{ name = few, write {{ format = parquet, path = ${{vars.root}}/few, checkpoint = ${{vars.root}}/c2 }} }}
+          {{ name = batch, input = [], sql = "SELECT 1 AS id" }}
+          {{ name = calm, call = "{HERE}:until_the_stream_failed", config {{ stream = few }} }}
+          {{ name = out, write {{ format = parquet, path = ${{vars.root}}/out }} }}
+        ]
+        """,
+    )
+    assert (report.outcome, report.error is not None and report.error.startswith("few: ")) == ("failed", True)
+    assert {name: outcomes(report)[name] for name in ("all", "few", "calm", "out")} == {
+        "all": "success", "few": "failed", "calm": "success", "out": "not run",
+    }  # fmt: skip
+    assert (report.step("all").rows_out, spark.streams.active) == (6, [])
+    assert not (files.folder / "out").exists()

@@ -130,7 +130,7 @@ def test_records_are_looked_at_only_where_a_column_holds_nothing() -> None:
 @pytest.mark.parametrize(
     ("one", "other", "near"),
     [
-        ("userName", "user_name", True), ("User Name", "username", True), ("nmae", "name", True), ("tag", "tags", True),
+        ("userName", "user_name", True), ("User Name", "username", True), ("nmae", "name", True), ("tag", "tags", False), ("usersId", "userId", True),
         ("street", "strekt", True), ("id", "ids", False), ("date", "data", False), ("price1", "price2", False),
         ("birthday", "joined", False), ("", "a", False), ("abcd", "badc", False),
     ],

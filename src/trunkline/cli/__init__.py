@@ -15,7 +15,8 @@
     trunkline log show /lake/responses        what became of each run
     trunkline log compact /lake/responses     merge the small files of runs that are over
 
-Exit codes: 0 done, 1 failed, 2 wrong usage or options, 130 interrupted; of `run` also 3 pending approval, 4 degraded.
+Exit codes: 0 done, 1 failed, 2 wrong usage or options, or a package is missing, 130 interrupted; of `run` also
+3 pending approval, 4 degraded.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from importlib import import_module
 from typing import NoReturn
 
 from trunkline import __version__
-from trunkline.errors import OptionError, TrunklineError
+from trunkline.errors import MissingExtraError, OptionError, TrunklineError
 from trunkline.jobs.platforms import PLATFORMS
 
 # The formats of `trunkline.SOURCES`, known without loading Spark.
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = given.run(given)
         sys.stdout.flush()
         return code
-    except OptionError as error:
+    except (OptionError, MissingExtraError) as error:
         print(f"trunkline: {error}", file=sys.stderr)
         return USAGE
     except (TrunklineError, OSError) as error:

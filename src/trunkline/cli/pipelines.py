@@ -90,7 +90,8 @@ def run(given: argparse.Namespace) -> int:
 
     if (given.repeat or given.done) and given.resume is None:
         raise OptionError("--repeat and --done are for --resume")
-    resume = Resume(given.resume, tuple(given.repeat), tuple(given.done)) if given.resume else None
+    # An empty id, of a variable that is not set, is no run: it must not begin a new one.
+    resume = None if given.resume is None else Resume(given.resume, tuple(given.repeat), tuple(given.done))
     if given.dry_run:
         from trunkline.pipelines.dry_run import shown_plan
 

@@ -25,24 +25,29 @@ class Prefetched(Generic[T]):
     """An iterator that can be asked without waiting.
 
     Args:
-        source: Read in another thread.
-        most: How many items it may be ahead of what is taken.
+        source: Read in another thread, one item ahead of what is taken until `widen` says more.
         closes: Whether that thread closes the source, a generator, when nobody wants more of it.
 
     Attributes:
         error: What the source raised, known before the items ahead of it are used up.
     """
 
-    def __init__(self, source: Iterator[T], *, most: int = 1, closes: bool = False) -> None:
+    def __init__(self, source: Iterator[T], *, closes: bool = False) -> None:
         self._source = source
-        self._most = most
+        self._most = 1
         self._closes = closes
         self._queue: queue.SimpleQueue[tuple[T | None, BaseException | None, bool]] = queue.SimpleQueue()
         # One permit for each item that may be read; taking an item gives one back.
-        self._permits = threading.Semaphore(most)
+        self._permits = threading.Semaphore(1)
         self._closed = False
         self.error: BaseException | None = None
         self._thread: threading.Thread | None = None
+
+    def widen(self, most: int) -> None:
+        """Let it be so many items ahead from now on; only the source may say so, while it is read."""
+        for _ in range(most - self._most):
+            self._permits.release()
+        self._most = max(self._most, most)
 
     @property
     def room(self) -> int:

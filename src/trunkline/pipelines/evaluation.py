@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from trunkline.pipelines.planning import FALLBACK, Planned
+from trunkline.pipelines.step_checks import QUARANTINE
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, Observation
@@ -58,13 +59,20 @@ def kept(planned: Sequence[Planned]) -> set[str]:
         if times > 1 and not passes_on:
             found.add(name)
             times = 1
+        aside = {rule.severity for rule in one.step.expect or () if rule.severity.startswith(QUARANTINE)}
+        own = 1 + len(aside)
         for other in one.inputs:
-            wanted[other] += times + (1 if one.step.kind in {"write", "expect"} else 0)
+            wanted[other] += times + (own + _aggregates(one) if one.step.kind in {"write", "expect"} else 0)
         for rule in one.step.expect or ():
             if rule.step:
-                # Once to find the wrong rows, and again for whoever makes the right ones.
-                wanted[rule.step] += 1 + times
+                # To find the wrong rows, to put them aside, and again for whoever makes the right ones.
+                wanted[rule.step] += own + times
     return found | at_once
+
+
+def _aggregates(one: Planned) -> int:
+    """The rules that go over all rows by themselves."""
+    return sum(rule.rule == "unique" for rule in one.step.expect or ())
 
 
 def _guarded(one: Planned) -> bool:

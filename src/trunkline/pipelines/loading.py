@@ -14,7 +14,7 @@ from typing import Any
 
 from trunkline.config.hocon import parse_json, parse_value, read_hocon
 from trunkline.config.resolving import Problems, resolved
-from trunkline.config.tree import Array, Dialect, Node, Object, Path, Place, SyntaxProblem, Value, split_keys
+from trunkline.config.tree import Array, Dialect, Join, Node, Object, Path, Place, SyntaxProblem, Value, split_keys
 from trunkline.config.yaml import parse_yaml
 from trunkline.credentials import Redactor
 from trunkline.errors import OptionError
@@ -136,7 +136,7 @@ def _override(root: Object, prefix: tuple[str, ...], name: str, value: Any) -> N
         keys = (*prefix, *keys)
     own = keys[len(prefix) :] if keys[: len(prefix)] == prefix else keys
     if own[0] != "steps" or len(own) == 1:
-        root.assign(keys, node)
+        root.assign(_spelled([root], keys), node)
         return
     inside = root.fields[WRAPPER][-1] if prefix else root
     given = inside.fields.get("steps", []) if isinstance(inside, Object) else []
@@ -147,7 +147,27 @@ def _override(root: Object, prefix: tuple[str, ...], name: str, value: Any) -> N
         raise SyntaxProblem(place, f"there is no step {own[1]}: {', '.join(filter(None, named)) or 'none has a name'}")
     if len(own) == 2:
         raise SyntaxProblem(place, f"which key of the step? steps.{own[1]}.KEY=VALUE")
-    step.assign(own[2:], node)
+    step.assign(_spelled([step], own[2:]), node)
+
+
+def _spelled(around: Sequence[Object], keys: Sequence[str]) -> tuple[str, ...]:
+    """Keys as the file has them: an option's name with dots is nested where the file nests it."""
+    if not keys or not around:
+        return tuple(keys)
+    first, rest = keys[0], keys[1:]
+    if "." in first and not any(first in one.fields for one in around):
+        segments = first.split(".")
+        for end in range(len(segments) - 1, 0, -1):
+            if inner := _objects(around, head := ".".join(segments[:end])):
+                return (head, *_spelled(inner, (".".join(segments[end:]), *rest)))
+    return (first, *_spelled(_objects(around, first), rest))
+
+
+def _objects(around: Sequence[Object], key: str) -> list[Object]:
+    """What is assigned to a key as an object, also as a part of `${vars.paced} { ... }`."""
+    nodes = [node for one in around for node in one.fields.get(key, [])]
+    parts = [part for node in nodes for part in (node.parts if isinstance(node, Join) else [node])]
+    return [part for part in parts if isinstance(part, Object)]
 
 
 def _name(step: Object) -> str | None:

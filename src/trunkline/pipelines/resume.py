@@ -21,8 +21,8 @@ from trunkline.errors import OptionError
 from trunkline.jobs.files import read_text, shown
 from trunkline.pipelines.config import Step
 from trunkline.pipelines.planning import Planned
-from trunkline.pipelines.report import Report, read_report
-from trunkline.pipelines.steps import mode_of, target_of
+from trunkline.pipelines.report import Report, StepReport, read_report
+from trunkline.pipelines.steps import mode_of
 
 # Steps whose end was seen, and was good.
 _DONE = ("success", "kept")
@@ -106,13 +106,17 @@ def read_run(runs: str, which: str, pipeline: str) -> Report:
 
 
 def newest(runs: str, former: Report) -> Report:
-    """The last of the runs that go on with each other, of which this is one: it knows what all of them finished."""
+    """The last of the runs that go on with each other, of which this is one: it knows what all of them finished.
+
+    It is the one that no other goes on with: names hold the times of different machines, whose clocks may differ.
+    """
     from trunkline.pipelines.claims import claimed
 
-    for name in reversed(claimed(runs, former.origin or former.run_id)):
-        if _has_report(runs, name):
-            return read_run(runs, name, former.pipeline)
-    return former
+    names = claimed(runs, former.origin or former.run_id)
+    reports = [read_run(runs, name, former.pipeline) for name in names if _has_report(runs, name)]
+    continued = {report.resumed_from for report in reports}
+    last = [report for report in reports if report.run_id not in continued]
+    return last[-1] if last else former
 
 
 def finished(
@@ -147,8 +151,8 @@ def finished(
             continue
         elif earlier.outcome in _DONE and earlier.digest == digest(one.step) and name not in repeat:
             keep.add(name)
-        elif earlier.outcome not in _UNTOUCHED and name not in repeat:
-            problems += _danger(one, earlier.outcome)
+        elif _begun(earlier) and name not in repeat:
+            problems += _danger(one, earlier)
     if problems:
         raise OptionError(f"resume: {former.run_id} cannot simply go on", problems)
     # From the end: what no later step that runs takes rows of, and was done, is not needed.
@@ -179,18 +183,31 @@ def run_name(step: Step, run_id: str) -> dict[str, Any]:
     return {"runId": f"{run_id}-{name}"} if "responses" in held and "runid" not in held else {}
 
 
-def _danger(one: Planned, outcome: str) -> list[str]:
+def _begun(earlier: StepReport) -> bool:
+    """Whether a step was begun; one that was skipped because another gave nothing was not."""
+    return earlier.outcome not in _UNTOUCHED and (earlier.outcome != "skipped" or earlier.attempts > 0)
+
+
+def _danger(one: Planned, earlier: StepReport) -> list[str]:
     """What to say of a write that may have been done, if doing it again could double or lose rows."""
     part = one.step.write
     mode = mode_of(part) if part else ""
     if part is None or mode in {"overwrite", "merge"} or "responses" in _lower(part.options):
         return []
-    name, where = one.step.name, target_of(part)
-    seen = {"running": "was begun and its end was not seen", "failed": "failed, and some of it may be there"}
-    told = seen.get(outcome, "was done, and the file has changed since")
+    # Where its rows may be is in its report, without secrets; the file may say another place by now.
+    name, where = one.step.name, earlier.target
+    if earlier.outcome == "running":
+        told = "was begun and its end was not seen"
+    elif earlier.outcome in _DONE:
+        told = "was done, and the file has changed since"
+    else:
+        told = "failed, and some of it may be there"
     cure = f"look there, then say --done {name} if it is complete, or clean up and say --repeat {name}"
     if mode == "ignore":
         return [f"{name} ({where}, mode ignore) {told}: done again, it would leave half of the rows as all: {cure}"]
+    if part.format == "jobs":
+        cure = f"say --repeat {name} if each row has one, else look there, and say --done {name} if all are there"
+        return [f"{name} ({where}) {told}: done again, a run without a run_key could be started twice: {cure}"]
     if mode == "append":
         return [f"{name} ({where}, mode append) {told}: done again, rows could be there twice: {cure}"]
     # Spark itself refuses, if anything is there.

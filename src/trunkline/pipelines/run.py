@@ -180,6 +180,9 @@ def _settled(prepared: Prepared) -> None:
 def _closed(prepared: Prepared, runner: Runner | None, cause: BaseException | None) -> None:
     """Tell of the end, let go of what was held, and write the report."""
     report = prepared.report
+    # At once too: who is told to end may be killed while others are told.
+    with suppress(OSError):
+        prepared.save()
     said = {"outcome": report.outcome, "seconds": round(report.seconds, 3), "error_message": report.error}
     prepared.tell("after_pipeline", None, said)
     if runner is not None:
@@ -207,12 +210,21 @@ def _let_go(runner: Runner, prepared: Prepared, interrupted: bool) -> None:
 
 
 def _active() -> SparkSession | None:
+    """The session that is there, also for a thread in which none was used before."""
     try:
+        from pyspark.errors import PySparkException
         from pyspark.sql import SparkSession
     except ImportError:
         # `get_spark` says what is missing.
         return None
-    return SparkSession.getActiveSession()
+    try:
+        found = SparkSession.active()
+    except PySparkException:
+        return None
+    context = getattr(found, "_sc", None)
+    # One whose context was stopped behind its back is remembered all the same.
+    stopped = context is not None and getattr(context, "_jsc", None) is None
+    return None if stopped else found
 
 
 def _application(spark: SparkSession) -> str | None:

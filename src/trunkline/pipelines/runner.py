@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # An error of Spark's goes on with the frames of the JVM, and quotes whole plans.
 _JVM = "JVM stacktrace:"
 _LONGEST_ERROR = 4_000
+# How often it is looked, in the delay before another attempt, whether the run is to end.
+_LOOK = 0.5
 _GOOD = ("success", "kept", "fallback")
 
 
@@ -53,17 +55,16 @@ class Runner:
         """All steps. What became of them is in the report."""
         for one in self._given.planned:
             self._wait(one.step.after)
-            if self._over or self._given.stopping():
+            if self._ending():
                 break
             if one.step.name not in self._on_demand:
                 self._step(one)
-        if not self._over:
-            self._wait(None)
+        self._wait(None)
 
     def _wait(self, names: tuple[str, ...] | None) -> None:
-        """Until the queries of these steps have ended; of all, for None."""
+        """Until the queries of these steps have ended; of all, for None. A step that failed ends all of them."""
         self._given.awaiting = bool(self.work.streams.running)
-        self.work.streams.wait(names, self._ended)
+        self.work.streams.wait(names, self._ended, lambda: self._over)
         self._given.awaiting = False
 
     def _step(self, one: Planned) -> None:
@@ -71,8 +72,8 @@ class Runner:
         report = self._given.report.step(name)
         if name in self._given.keep:
             report.outcome = "kept"
-            if one.step.kind == "write" and one.inputs and one.inputs[0] in self.work.frames:
-                self.work.give(name, self.work.frames[one.inputs[0]])
+            if one.step.kind == "write" and (rows := self.work.taken(one)):
+                self.work.give(name, rows[0])
         elif missing := [need for need in asked_of(one) if not self._good(need)]:
             report.outcome, report.error = "skipped", f"needs {missing[0]}, which gave nothing"
             self._told("after_step", name, outcome="skipped", because=report.error)
@@ -119,15 +120,24 @@ class Runner:
         if name in self._breakers and not isinstance(error, (BreakerOpenError, PendingApprovalError)):
             self._breakers[name].saw(failed=True)
         more = retry is not None and report.attempts < retry.max_attempts and worth_another(error, retry)
-        if retry is None or not more or self._given.stopping():
+        if retry is None or not more or self._ending():
             self._failed(one, report, error)
             return False
         delay = delay_before(retry, report.attempts + 1)
         facts = {"error": error, "attempt": report.attempts, "delay": delay}
         self._told("on_retry", name, error_type=type(error).__name__, attempt=report.attempts, facts=facts)
-        time.sleep(delay)
+        until = time.monotonic() + delay
+        while not self._ending() and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _LOOK))
+        if self._ending():
+            self._failed(one, report, error)
+            return False
         report.seconds += delay
         return True
+
+    def _ending(self) -> bool:
+        """Whether nothing more is begun."""
+        return self._over or self._given.stopping()
 
     def _succeeded(self, one: Planned, report: StepReport, result: DataFrame | None) -> None:
         name = one.step.name
@@ -154,7 +164,7 @@ class Runner:
             self._given.report.error = f"{name}: {report.error}"
         elif way.startswith(FALLBACK):
             other = way.removeprefix(FALLBACK)
-            if other in self._on_demand:
+            if other in self._on_demand and not self._ending():
                 self._on_demand.discard(other)
                 self._step(self._planned[other])
             if not self._over and self._given.report.step(other).outcome in _GOOD:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -84,20 +84,26 @@ class Streams:
         """Wait for this query from now on."""
         self.running[name] = Running(name, query, None if timeout is None else time.monotonic() + timeout)
 
-    def wait(self, names: Iterable[str] | None, ended: Callable[[Running, Exception | None], None]) -> None:
-        """Until these queries have ended, all for None.
+    def wait(
+        self,
+        names: Collection[str] | None,
+        ended: Callable[[Running, Exception | None], None],
+        over: Callable[[], bool],
+    ) -> None:
+        """Until these queries have ended, all for None; all are looked at once in any case.
 
         Args:
             names: Of steps.
             ended: Told of each query that ended, of whichever step. May start it anew.
+            over: Whether the run has failed: then too the queries are stopped, each after its micro-batch.
         """
-        while waited := [name for name in self.running if names is None or name in names]:
+        while True:
             for name, one in list(self.running.items()):
                 one.look()
                 self._seen(one)
                 error: Exception | None = None
                 if one.query.isActive:
-                    if self._stopping():
+                    if self._stopping() or over():
                         if not one.between_batches():
                             continue
                         one.query.stop()
@@ -110,8 +116,9 @@ class Streams:
                 del self.running[name]
                 error = error or one.query.exception()
                 ended(one, error)
-            if any(name in self.running for name in waited):
-                time.sleep(_LOOK_AT_THE_END if self._stopping() else _LOOK)
+            if not any(names is None or name in names for name in self.running):
+                return
+            time.sleep(_LOOK_AT_THE_END if self._stopping() or over() else _LOOK)
 
     def stop(self) -> None:
         """End all of them now."""

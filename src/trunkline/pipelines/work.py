@@ -84,6 +84,12 @@ class Work:
         self.frames[name] = df
         df.createOrReplaceTempView(steps.quoted(name))
 
+    def taken(self, one: Planned) -> list[DataFrame]:
+        """The rows that a step takes, as far as they are there."""
+        if self._source is not None and one is self._given.first:
+            return [self._source]
+        return [self.frames[name] for name in one.inputs if name in self.frames]
+
     def ancestors(self, name: str) -> list[str]:
         """All steps whose rows a step's are made of."""
         found: dict[str, None] = {}
@@ -111,11 +117,10 @@ class Work:
     def _made(self, one: Planned, report: StepReport) -> DataFrame | None:
         step, spark = one.step, self.spark
         path = f"steps.{step.name}.{step.kind}"
-        given = [self.frames[name] for name in one.inputs]
+        given = self.taken(one)
         if self._source is not None and one is self._given.first:
             if step.read is not None:
                 return self._source
-            given = [self._source]
             self._source.createOrReplaceTempView("source_df")
         if step.read is not None:
             return steps.read(spark, step.read, self._options(step.read, path))
@@ -154,8 +159,8 @@ class Work:
         report.rows_in, report.rows_out = found.rows, found.passed_on
         expectations.failed(found.results)
         for path, rows in found.aside.items():
-            # One folder for each run and step: a repeated step replaces what it put there.
-            where = f"{path.rstrip('/')}/run_id={self._given.report.run_id}/step={one.step.name}"
+            # One folder for each step of the runs that go on with each other: what is done again replaces it.
+            where = f"{path.rstrip('/')}/run_id={self._given.report.origin}/step={one.step.name}"
             rows.write.mode("overwrite").parquet(where)
         return found.good
 

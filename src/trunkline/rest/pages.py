@@ -52,7 +52,7 @@ class Connection:
         tasks: Among how many tasks the rate limit is shared.
 
     Attributes:
-        room: How many pages may be in flight now; `read_ahead` says more than one.
+        room: How many pages may be in flight, for whoever knows more than the next; `read_ahead` says more than one.
     """
 
     def __init__(self, options: Options, tasks: int) -> None:
@@ -233,8 +233,11 @@ class Pages:
 
     def _ask_early(self) -> None:
         """Ask for the pages that are expected after the one that is wanted, as far as there is room."""
-        room = self._connection.room() - 1
-        for ask in itertools.islice(self._walk.expected(), room if self._guesses_hold else 0):
+        expected = self._walk.expected()
+        first = next(expected, None) if self._guesses_hold else None
+        if first is None:
+            return
+        for ask in itertools.islice(itertools.chain([first], expected), self._connection.room() - 1):
             if ask not in self._early:
                 self._early[ask] = request = self._requests.first(ask)
                 self._connection.begin(request)
@@ -268,11 +271,17 @@ def read_ahead(connection: Connection, source: Iterable[T], *, pages: int = 1) -
     if not pages:
         yield from closing_at_the_end()
         return
-    # One more may wait to be taken, so that several are on their way while the reader is busy with another. Where it is
-    # one at a time, whoever stops in the middle has asked for one in vain.
-    prefetched = Prefetched(closing_at_the_end(), most=pages + 1 if pages > 1 else 1, closes=True)
-    # The generator is not held up while something is in flight: what nobody looks after runs into its time-out.
-    connection.room = lambda: min(pages, prefetched.room)
+    # One page ahead until more are known: whoever stops in the middle has asked for one in vain.
+    prefetched = Prefetched(closing_at_the_end(), closes=True)
+
+    def room() -> int:
+        # One more than may be in flight, which waits to be taken while the reader is busy with another.
+        prefetched.widen(pages + 1)
+        # The generator is not held up while something is in flight: what nobody looks after runs into its time-out.
+        return min(pages, prefetched.room)
+
+    if pages > 1:
+        connection.room = room
     try:
         yield from (item for item in prefetched.items(may_block=lambda: True) if item is not None)
     finally:

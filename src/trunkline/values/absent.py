@@ -125,10 +125,13 @@ def is_near(name: str, other: str) -> bool:
     if re.sub(r"\D", "", one) != re.sub(r"\D", "", two):
         return False
     start = next((at for at, (a, b) in enumerate(zip(one, two, strict=False)) if a != b), min(len(one), len(two)))
-    one, two, length = one[start:], two[start:], max(len(one), len(two))
+    one, two, length, tail = one[start:], two[start:], max(len(one), len(two)), ""
     while one and two and one[-1] == two[-1]:
-        one, two = one[:-1], two[:-1]
+        one, two, tail = one[:-1], two[:-1], one[-1] + tail
     swapped = len(one) == 2 and one == two[::-1]
+    if one + two == "s" and not tail:
+        # `label` and `labels` are two fields of many APIs.
+        return False
     if swapped or len(one) + len(two) == 1:
         return length >= _WORD
     return len(one) == len(two) == 1 and length >= _LONG_WORD
