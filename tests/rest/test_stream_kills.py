@@ -54,7 +54,7 @@ def test_a_stream_stopped_at_any_moment_has_every_row_once(
     query = started(spark, fault_server.url_for("/items"), tmp_path, kind)
     try:
         for _ in while_it_grows(tmp_path, count):
-            assert query.isActive
+            assert query.isActive, query.exception()
         time.sleep(1)
     finally:
         query.stop()

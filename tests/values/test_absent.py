@@ -31,7 +31,7 @@ def look(schema: dict[str, pa.DataType], *pages: str, mode: str = "misspelt") ->
         ({"user_name": TEXT, "id": TEXT}, '[{"id": 1, "userName": "Ann"}]', "no record has user_name, but userName"),
         ({"userid": TEXT}, '[{"userId": 1}]', "no record has userid, but userId"),
         ({"id": TEXT, "nmae": TEXT}, '[{"id": 1, "name": "Ann"}]', "no record has nmae, but name"),
-        ({"id": TEXT, "tags": TEXT}, '[{"id": 1, "tag": "a"}]', "no record has tags, but tag"),
+        ({"id": TEXT, "userIds": TEXT}, '[{"id": 1, "usreIds": "a"}]', "no record has userIds, but usreIds"),
         (
             {"adress": pa.struct({"city": TEXT}), "id": TEXT},
             '[{"id": 1, "address": {"city": "x"}}]',
@@ -130,7 +130,8 @@ def test_records_are_looked_at_only_where_a_column_holds_nothing() -> None:
 @pytest.mark.parametrize(
     ("one", "other", "near"),
     [
-        ("userName", "user_name", True), ("User Name", "username", True), ("nmae", "name", True), ("tag", "tags", False), ("usersId", "userId", True),
+        ("userName", "user_name", True), ("User Name", "username", True), ("nmae", "name", True),
+        ("tag", "tags", False), ("usersId", "userId", True),
         ("street", "strekt", True), ("id", "ids", False), ("date", "data", False), ("price1", "price2", False),
         ("birthday", "joined", False), ("", "a", False), ("abcd", "badc", False),
     ],

@@ -37,6 +37,9 @@ from trunkline.values.modes import ReadOptions
 # A window that holds too much is refused with one of these.
 _WINDOW_REFUSALS = frozenset({400, 413, 422, 504})
 
+# What became of records that do not fit, by parse mode; with FAILFAST the error says it.
+_FATES = {"DROPMALFORMED": "left out", "PERMISSIVE": "kept as text"}
+
 log = logging.getLogger("trunkline.rest")
 
 
@@ -65,6 +68,7 @@ class PageDecoder:
         self._format: str = plan.options["format"]
         self._checked = False
         options = record_options(plan.options, plan.schema.names)
+        self.mode = options.mode
         self._json = JsonDecoder(plan.schema, options) if self._format in {"json", "ndjson"} else None
         self._csv = CsvDecoder(plan.schema, options) if self._format == "csv" else None
         self._read = [number for number, name in enumerate(plan.schema.names) if name != options.corrupt_column]
@@ -165,8 +169,7 @@ def read_slices(plan: ReadPlan, slices: tuple[Slice, ...], tasks: int) -> Iterat
     finally:
         if progress.active:
             progress.tell({"rows": rows, "accepted": rows, "requests": connection.requests}, done=True)
-        if decoder.malformed:
-            fate = "left out" if plan.options["mode"] == "DROPMALFORMED" else "kept as text"
+        if decoder.malformed and (fate := _FATES.get(decoder.mode)):
             log.warning("records that did not fit the schema and were %s: %d", fate, decoder.malformed)
 
 
