@@ -47,7 +47,7 @@ ROWS, PAGE = 1_000_000, 1000
 # These are slow enough to be told from a tenth of the rows.
 SLOW_ROWS = 100_000
 DELAY = 0.05
-DELAYED_ROWS = 100_000
+DELAYED_ROWS = 1_000_000
 SCHEMA = "id LONG, name STRING, at TIMESTAMP, amount DOUBLE"
 PAGES = {"pagination": "offset", "page.size": PAGE, "page.sizeParam": "limit", "page.totalField": "total"}
 FIELDS = [("id", pa.int64()), ("name", pa.string()), ("at", pa.string()), ("amount", pa.float64())]
@@ -245,14 +245,19 @@ def engine_part(url: str, rounds: int) -> None:
 
 def latency_part(spark: SparkSession, url: str, arguments: argparse.Namespace) -> None:
     ways: dict[str, Callable[[], object]] = {
+        "1 partition, concurrency=1": lambda: consume(read(spark, url, 1, concurrency=1)),
+        "4 partitions, concurrency=1": lambda: consume(read(spark, url, 4, concurrency=1)),
         "1 partition": lambda: consume(read(spark, url, 1)),
+        "1 partition, concurrency=16": lambda: consume(read(spark, url, 1, concurrency=16)),
         "4 partitions": lambda: consume(read(spark, url, 4)),
     }
     seconds = measured(ways, arguments.rounds)
     print(f"\n## {DELAYED_ROWS:,} records with {DELAY * 1000:.0f} ms of latency, local[4]\n")
     for name in ways:
         print(f"- {name}: {DELAYED_ROWS / statistics.median(seconds[name]):,.0f} rows/s")
-    print(f"- 4 partitions to one: {ratio(seconds['4 partitions'], seconds['1 partition']):.2f}x")
+    one = seconds["1 partition, concurrency=1"]
+    for name in list(ways)[1:]:
+        print(f"- {name} to 1 partition, concurrency=1: {ratio(seconds[name], one):.2f}x")
 
 
 def memory_part(server: FaultServer) -> None:

@@ -37,6 +37,12 @@ def test_a_new_pipeline_is_written_once(
     assert main(["validate", "null.yaml"]) == 0
     assert "null is valid: 4 steps" in capsys.readouterr().out
     assert main(["new", "pipeline", "crm"]) == 0
+    assert capsys.readouterr().out == (
+        "crm.yaml written. To begin with:\n"
+        "  put the address of your API at vars.api in crm.yaml, and its path at url\n"
+        "  trunkline validate crm.yaml\n"
+        "  trunkline run crm.yaml --override vars.root=/tmp/crm\n"
+    )
     assert main(["validate", "crm.yaml"]) == 0
     assert "crm is valid: 4 steps" in capsys.readouterr().out
     (tmp_path / "crm.yaml").write_text("mine")

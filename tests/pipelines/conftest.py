@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ class Files:
 @pytest.fixture
 def files(tmp_path: Path) -> Files:
     return Files(tmp_path)
+
+
+@pytest.fixture(autouse=True)
+def _path_of_before() -> Iterator[None]:
+    """A run puts the folder of its file on the path, where the next test has no use for it."""
+    before = list(sys.path)
+    yield
+    sys.path[:] = before
 
 
 Told = Callable[..., list[str]]

@@ -183,10 +183,13 @@ def asleep(df: DataFrame) -> DataFrame:
 
 
 class Picky:
-    """A hook and a notification that likes no configuration, and says so."""
+    """A step, a hook and a notification that likes no configuration, and says so."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         raise ValueError(f"what is {config}?")
+
+    def run(self) -> None:
+        raise NotImplementedError
 
     def before_step(self) -> None:
         """It comes to no step."""

@@ -72,7 +72,7 @@ def steps(*lines: str) -> str:
         ),
         (
             steps(READ, "{ name = b, sql = S, on_failure = ignore }"),
-            ["3: steps.b.on_failure is none of fail, skip, fallback:STEP"],
+            ["3: steps.b.on_failure: ignore is none of fail, skip, fallback:STEP"],
         ),
         (steps(READ, "{ name = b, sql = S, on_failure = fallback:z }"), ["3: steps.b.on_failure: there is no step z"]),
         (
@@ -161,10 +161,43 @@ def steps(*lines: str) -> str:
             steps(READ, "{ name = b, expect = [ { rule = not_nul, column = id } ] }"),
             [
                 (
-                    "3: steps.b.expect[0].rule is none of not_null, unique, one_of, between, matches, length, "
+                    "3: steps.b.expect[0].rule: not_nul is none of not_null, unique, one_of, between, matches, length, "
                     "row_count, freshness, condition or "
-                    "references"
+                    "references: did you mean not_null?"
                 )
+            ],
+        ),
+        (
+            steps(READ, f"{{ name = b, {WRITE}, mode = overwrit }} }}"),
+            [
+                (
+                    "3: steps.b.write.mode: overwrit is none of append, overwrite, error, errorifexists, ignore or "
+                    "merge: did you mean overwrite?"
+                )
+            ],
+        ),
+        # No word: it may be a secret
+        (
+            steps(READ, f"{{ name = b, {WRITE}, mode = hunter2 }} }}"),
+            ["3: steps.b.write.mode is none of append, overwrite, error, errorifexists, ignore or merge"],
+        ),
+        (
+            steps(
+                "{ name = a, read { format = cvs, path = /x } }", "{ name = b, write { format = parquett, path = /y } }"
+            ),
+            [
+                "2: steps.a.read.format: there is no format cvs: did you mean csv?",
+                "3: steps.b.write.format: there is no format parquett: did you mean parquet?",
+            ],
+        ),
+        (
+            steps(
+                '{ name = a, read { format = csv, path = /x, schema = "id INTT" } }',
+                '{ name = b, request { schema = "name STRIN", options { url = "https://a.example" } } }',
+            ),
+            [
+                "2: steps.a.read.schema: id: there is no type INTT: did you mean INT?",
+                "3: steps.b.request.schema: name: there is no type STRIN: did you mean STRING?",
             ],
         ),
         (
@@ -196,7 +229,7 @@ def steps(*lines: str) -> str:
         ),
         (
             steps(READ, "{ name = b, expect = [ { rule = not_null, column = id, severity = error } ] }"),
-            ["3: steps.b.expect[0].severity is none of fail, warn, drop, quarantine:PATH"],
+            ["3: steps.b.expect[0].severity: error is none of fail, warn, drop, quarantine:PATH"],
         ),
         (
             steps(READ, '{ name = b, expect = [ { rule = not_null, column = id, severity = "quarantine:" } ] }'),
@@ -318,8 +351,8 @@ def test_what_cannot_be_is_told_with_its_line(files: Files, text: str, told: lis
             'hooks = [ { call = "a:b", on = [before_stp] } ]',
             [
                 (
-                    "hooks[0].on[0] is none of before_pipeline, after_pipeline, before_step, after_step, "
-                    "on_failure or on_retry"
+                    "hooks[0].on[0]: before_stp is none of before_pipeline, after_pipeline, before_step, after_step, "
+                    "on_failure or on_retry: did you mean before_step?"
                 )
             ],
         ),
@@ -494,6 +527,22 @@ def test_options_of_other_formats_are_theirs(files: Files) -> None:
         files.read(steps(f"{{ name = a, read {{ {held} }} }}"))
 
 
+def test_a_format_that_is_near_to_none_is_somebodys(files: Files) -> None:
+    """A connector's, a class, one of Python's, and names that are in use though they look like one of Spark's."""
+    for name in (
+        "cloudFiles",
+        "deltaSharing",
+        "com.acme.csvv",
+        "JSON",
+        "binaryfile",
+        "tsv",
+        "jsonl",
+        "hubspot",
+        "hive",
+    ):
+        files.read(steps(f"{{ name = a, read {{ format = {name} }} }}"))
+
+
 def test_a_credential_is_known_without_being_looked_up(files: Files) -> None:
     """`${secrets.x}`, `enc:` and references of every kind stand where the table wants a credential."""
     for token in ("${secrets.t}", '"enc:gAAAA"', '"vault:kv/a#b"', '"azure-keyvault:v/n"', '"file:/no/such"'):
@@ -534,7 +583,9 @@ def test_the_command_shows_the_order_and_takes_overrides(files: Files, capsys: p
     assert main(["validate", path, "--override", "vars.c=/tmp/c", "--override", "name=other"]) == 0
     assert capsys.readouterr().out == (
         "other is valid: 2 steps\n\nSTEP  KIND           ROWS OF  AFTER\na     read, stream   -        -\n"
-        "b     write, stream  a        -\n"
+        "b     write, stream  a        -\n\n"
+        "Checked: keys, options, schemas, the order of the steps, that packages of yours are there.\n"
+        "Only a run can tell: SQL, columns, your code, addresses, logins, formats that others bring.\n"
     )
     assert main(["validate"]) == 2
     assert capsys.readouterr().err == (

@@ -331,7 +331,7 @@ def whole(held: Any) -> Any:
             "name = x\nsteps = [ { name = a, sql = S\nretry { max_attempts = often\nbackoff = slow } } ]",
             [
                 "p.conf:3: steps.a.retry.max_attempts must be a whole number",
-                "p.conf:4: steps.a.retry.backoff is none of exponential, linear or constant",
+                "p.conf:4: steps.a.retry.backoff: slow is none of exponential, linear or constant",
             ],
         ),
         (
@@ -404,6 +404,31 @@ def test_a_file_of_that_framework_is_told_key_by_key_how_to_write_it(files: File
     pipeline = files.read(mended.replace("hooks { enable_metrics = true, enable_audit_log = true }", "audit { }"))
     assert pipeline.steps[0].retry is not None
     assert (pipeline.spark.master, pipeline.steps[0].retry.max_delay) == ("local[*]", 60.0)
+
+
+def test_a_pipeline_that_is_shown_shows_no_value_that_may_be_a_credential(files: Files) -> None:
+    """Of options, configurations, settings, variables and addresses, in its repr and in that of each part."""
+    found = files.read("""
+        name = x, vars { password = "hunter2" }
+        spark { conf { spark.hadoop.fs.azure.account.key.lake = "hunter2" } }
+        notify = [ { webhook = "https://hooks.example/hunter2", options { auth { type = bearer, token = hunter2 } } } ]
+        hooks = [ { call = "a:b", config { token = hunter2 } } ]
+        metrics { prometheus { pushgateway = "http://u:hunter2@gw:9091" } }
+        steps = [
+          { name = a, read { format = jdbc, options { url = "jdbc:x", password = hunter2 } } }
+          { name = b, request { options { url = "https://a.example", auth { type = bearer, token = hunter2 } } } }
+          { name = c, call = "a:b", config { token = hunter2 } }
+          { name = d, write { format = csv, path = "ftp://u:hunter2@host/x", options { quote = hunter2 } } }
+        ]""")
+    shown = [
+        found,
+        found.steps,
+        found.spark,
+        found.hooks,
+        *(one.read or one.request or one.write for one in found.steps),
+    ]
+    assert [text for one in shown for text in (repr(one), str(one)) if "hunter2" in text] == []
+    assert repr(found.steps[0].read).startswith("Read(format='jdbc', table=None")
 
 
 def test_null_is_as_if_the_key_were_not_there(files: Files) -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
+from tests.pipelines.conftest import Files
 
 from trunkline.credentials import Secret
 from trunkline.errors import OptionError
+from trunkline.pipelines.dry_run import shown_plan
+from trunkline.pipelines.prepared import prepare
 from trunkline.pipelines.secrets import PipelineSecrets, hidden, hiding, referred
 
 KEY = Fernet.generate_key().decode()
@@ -59,6 +62,30 @@ def test_what_stands_in_the_file_itself_is_known_too() -> None:
     said = "from-a-key, seen, in-a-list, env:NOT_ASKED, abc, in-a-url, from-the-place, not in the file"
     assert secrets.clean(said) == "***, seen, ***, env:NOT_ASKED, abc, ***, ***, not in the file"
     assert (secrets.holds("SELECT 'from-the-place'"), secrets.holds("SELECT 'abc'")) == (True, False)
+
+
+def test_only_variables_that_the_file_takes_are_known(files: Files) -> None:
+    """A password of another that is a common word is not cut out of what is told."""
+    text = """
+        name = x
+        steps = [
+          { name = a, read { format = jdbc, options { url = "jdbc:postgresql://db/etl", dbtable = t } } }
+          { name = b, write { format = csv, path = "/data/"${DB_PASSWORD} } }
+        ]"""
+    environment = {"POSTGRES_PASSWORD": "postgres", "DB_PASSWORD": "sesame-1"}
+    prepared = prepare(files.write(text), (), str(files.folder / "runs"), None, "console", environment)
+    try:
+        assert prepared.secrets.clean("jdbc:postgresql://db sesame-1") == "jdbc:postgresql://db ***"
+        assert prepared.report.step("b").target == "csv /data/***"
+    finally:
+        prepared.claim.release()
+
+
+def test_a_dry_run_shows_no_credential_of_the_environment(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "sesame-1")
+    write = 'write { format = csv, path = "/data/"${DB_PASSWORD} }'
+    shown = shown_plan(files.write(f"name = x\nsteps = [ {{ name = b, sql = S }}, {{ name = c, {write} }} ]"))
+    assert ("sesame-1" in shown, "/data/***" in shown) == (False, True)
 
 
 def test_a_name_that_speaks_of_a_credential_holds_none() -> None:

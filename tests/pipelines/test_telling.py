@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+import traceback
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from opentelemetry import metrics as otel
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from tests.pipelines import steps_of_tests
+from tests.pipelines.conftest import Files
 
 from trunkline.credentials import Redactor
 from trunkline.errors import OptionError
-from trunkline.pipelines import config
+from trunkline.pipelines import config, run_pipeline
 from trunkline.pipelines.calls import PendingApprovalError, called, load_call
 from trunkline.pipelines.config import Pipeline
 from trunkline.pipelines.hooks import Audit, Hooks, notifications, notify
@@ -184,8 +186,8 @@ def test_a_webhook_gets_json_whatever_the_secrets_are(fault_server: FaultServer)
     }  # fmt: skip
 
 
-def test_a_class_that_refuses_its_configuration_tells_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither that of a hook nor that of a notification, though what they raise quotes it."""
+def test_a_class_that_refuses_its_configuration_tells_no_secret(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither that of a step, nor of a hook, nor of a notification, though what they raise quotes it."""
     monkeypatch.setenv("TOKEN", "hunter2")
     picky = {"call": f"{HERE}:Picky", "config": {"token": "env:TOKEN"}}
     told = f"{HERE}:Picky cannot be made: ValueError: what is {{'token': '***'}}?"
@@ -196,6 +198,13 @@ def test_a_class_that_refuses_its_configuration_tells_no_secret(monkeypatch: pyt
     with pytest.raises(OptionError) as caught:
         notifications(Pipeline.model_validate(held), PipelineSecrets({}))
     assert str(caught.value) == f"notify[0]: {told}"
+    text = f'name = p\nsteps = [ {{ name = a, call = "{HERE}:Picky", config {{ token = "env:TOKEN" }} }} ]'
+    with pytest.raises(OptionError) as caught:
+        run_pipeline(config_path=files.write(text), runs=str(files.folder / "runs"))
+    assert (str(caught.value), caught.value.__cause__) == (f"steps.a: {told}", None)
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    loaded = load_call(f"{HERE}:Limit", {"rows": 3, "password": "hunter2"}, "steps.a")
+    assert "LimitConfig" not in repr(loaded)
 
 
 def test_a_hook_is_given_what_it_names() -> None:

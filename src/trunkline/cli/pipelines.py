@@ -12,6 +12,9 @@ from trunkline.errors import OptionError
 
 # Of a file, in any shell.
 _NEW_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_CHECKED = """\
+Checked: keys, options, schemas, the order of the steps, that packages of yours are there.
+Only a run can tell: SQL, columns, your code, addresses, logins, formats that others bring."""
 _NEW = """\
 # Rows become requests, and answers rows.
 #
@@ -65,7 +68,7 @@ def validate(given: argparse.Namespace) -> None:
     from trunkline.pipelines.planning import plan
     from trunkline.pipelines.report import aligned
 
-    pipeline = read_pipeline(given.file, given.override)
+    pipeline = read_pipeline(given.file, given.override, code=True)
     planned = plan(pipeline)
     rows = [("STEP", "KIND", "ROWS OF", "AFTER")]
     for step, inputs, needs, streaming in planned:
@@ -75,6 +78,7 @@ def validate(given: argparse.Namespace) -> None:
     print(f"{pipeline.name} is valid: {len(planned)} step{'s' if len(planned) > 1 else ''}\n")
     for line in aligned(rows):
         print(line)
+    print(f"\n{_CHECKED}")
 
 
 def run(given: argparse.Namespace) -> int:
@@ -126,4 +130,9 @@ def new_pipeline(given: argparse.Namespace) -> None:
     if path.exists():
         raise OptionError(f"{path} is there already; nothing was written")
     path.write_text(_NEW.format(name=given.name), encoding="utf-8")
-    print(f"{path} written")
+    print(
+        f"{path} written. To begin with:\n"
+        f"  put the address of your API at vars.api in {path}, and its path at url\n"
+        f"  trunkline validate {path}\n"
+        f"  trunkline run {path} --override vars.root=/tmp/{given.name}"
+    )

@@ -20,7 +20,8 @@ from dataclasses import dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import OptionError, TrunklineError
-from trunkline.pipelines.secrets import revealed
+from trunkline.pipelines.own_code import no_package
+from trunkline.pipelines.secrets import PipelineSecrets, revealed
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -69,7 +70,7 @@ class Loaded:
     """
 
     made: Any
-    config: Any
+    config: Any = field(repr=False)
     is_class: bool
 
     def run(self, *given: Any, context: Context) -> Any:
@@ -78,6 +79,33 @@ class Loaded:
         if self.is_class:
             function = getattr(self.made, _method(type(self.made), _METHODS) or "run")
         return function(*given, context=context) if takes(function, "context") else function(*given)
+
+
+def load_with_secrets(
+    spelled: str,
+    config: Mapping[str, Any],
+    where: str,
+    secrets: PipelineSecrets,
+    methods: tuple[str, ...] = _METHODS,
+) -> Loaded:
+    """As `load_call`, of a `config` whose secrets are looked up here, and which no error quotes.
+
+    Args:
+        spelled: `package.module:name`.
+        config: As it stands in the file.
+        where: In the file, for errors.
+        secrets: Of the run.
+        methods: Of which a class must have one.
+
+    Raises:
+        OptionError: It cannot be imported, a reference points to nothing, or the configuration is not taken.
+    """
+    resolved = secrets.resolved(config, f"{where}.config")
+    try:
+        return load_call(spelled, resolved, where, methods)
+    except OptionError as error:
+        # What a class says of a configuration it does not like may quote it.
+        raise OptionError(secrets.clean(str(error)), [secrets.clean(one) for one in error.problems]) from None
 
 
 def load_call(spelled: str, config: Mapping[str, Any], where: str, methods: tuple[str, ...] = _METHODS) -> Loaded:
@@ -103,8 +131,8 @@ def load_call(spelled: str, config: Mapping[str, Any], where: str, methods: tupl
     asks = takes(found, "config")
     try:
         made = maker(typed) if asks else maker()
-    except Exception as error:
-        raise OptionError(f"{where}: {spelled} cannot be made: {type(error).__name__}: {error}") from error
+    except Exception as error:  # noqa: BLE001 - without its chain, which quotes what the error quotes
+        raise OptionError(f"{where}: {spelled} cannot be made: {type(error).__name__}: {error}") from None
     if not asks:
         made.config = typed
     return Loaded(made, typed, is_class=True)
@@ -141,6 +169,10 @@ def _imported(spelled: str, where: str) -> Any:
         found: Any = importlib.import_module(module)
         for part in path.split("."):
             found = getattr(found, part)
+    except ModuleNotFoundError as error:
+        top = module.partition(".")[0]
+        told = no_package(spelled, top) if error.name == top else f"{spelled} cannot be imported: {error}"
+        raise OptionError(f"{where}: {told}") from None
     except (ImportError, AttributeError) as error:
         raise OptionError(f"{where}: {spelled} cannot be imported: {error}") from None
     if not callable(found):

@@ -16,6 +16,7 @@ from trunkline.pipelines.config import Pipeline
 from trunkline.pipelines.loading import Loaded, load, refusal
 from trunkline.pipelines.metrics import OWN_LABELS
 from trunkline.pipelines.option_checks import option_problems, texts, webhook_problems
+from trunkline.pipelines.own_code import code_problems
 from trunkline.pipelines.planning import FALLBACK, inputs_of, needs_of, sorted_by, streams_of
 from trunkline.pipelines.problems import named, problems_of
 from trunkline.pipelines.running_checks import running_problems
@@ -40,6 +41,8 @@ def read_pipeline(
     uri: str,
     overrides: Mapping[str, Any] | Sequence[str] = (),
     environment: Mapping[str, str] | None = None,
+    *,
+    code: bool = False,
 ) -> Pipeline:
     """Read a pipeline file and check all of it. Neither Spark nor a cloud library is loaded, nothing is looked up.
 
@@ -49,10 +52,25 @@ def read_pipeline(
         uri: A path, or any URI `pyarrow.fs` knows; `.conf`, `.hocon`, `.yaml`, `.yml` or `.json`.
         overrides: `["spark.master=local[2]", "steps.load.write.path=/x"]`, or the same as a mapping.
         environment: Default: that of the process.
+        code: Whether the packages of your own code must be there too: found, not imported.
 
     Raises:
         OptionError: With file, line and key of every problem.
         MissingExtraError: What the file needs is not installed.
+    """
+    return read_with_environment(uri, overrides, environment, code=code)[0]
+
+
+def read_with_environment(
+    uri: str,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+    *,
+    code: bool = False,
+) -> tuple[Pipeline, dict[str, str]]:
+    """As `read_pipeline`, with the environment variables whose values the file takes.
+
+    Those only: another that holds a password may hold `postgres`, which stands in many a URL.
     """
     loaded = load(uri, overrides, environment)
     try:
@@ -60,16 +78,15 @@ def read_pipeline(
     except ValidationError as error:
         found = problems_of(error, loaded.data)
         raise _refusal(loaded, found) from None
-    # Of variables that the file asks for: another may hold `postgres`.
     taken = {
         name: value
         for name, value in (os.environ if environment is None else environment).items()
         if loaded.redactor.clean(value) == MASK
     }
-    found = [*_problems(pipeline), *_in_sql(pipeline, taken)]
+    found = [*_problems(pipeline), *_in_sql(pipeline, taken), *(code_problems(pipeline, uri) if code else ())]
     if found:
         raise _refusal(loaded, [(path, _said(pipeline, path, sentence)) for path, sentence in found])
-    return pipeline
+    return pipeline, taken
 
 
 def _refusal(loaded: Loaded, found: Sequence[Problem]) -> OptionError:

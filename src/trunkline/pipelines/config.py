@@ -112,7 +112,7 @@ class Source(Section):
     """Any format of Spark's: `rest`, `jobs`, `parquet`, `delta`, `jdbc`, `kafka`."""
     table: Text | None = None
     """A table of the catalog, instead of a path."""
-    path: Text | None = None
+    path: Text | None = Field(None, repr=False)
     """Where it is."""
     options: Options = {}
     """The format's options. Those of `rest` and `jobs` are checked before Spark starts."""
@@ -207,7 +207,7 @@ class Step(Section):
     """Steps that must have succeeded before, whose rows it does not take."""
     read: Read | None = None
     """Rows from anywhere."""
-    sql: Text | None = None
+    sql: Text | None = Field(None, repr=False)
     """A SELECT over the views of other steps."""
     call: Function | None = None
     """A function or class of yours: `package.module:name`."""
@@ -254,7 +254,7 @@ class Notify(Section):
 
     on: Annotated[tuple[Outcome, ...], BeforeValidator(one_or_many)] = ("failed", "degraded", "pending_approval")
     """Of which ends."""
-    webhook: Text | None = None
+    webhook: Text | None = Field(None, repr=False)
     """A URL that is sent JSON, or a reference to it: `env:HOOK_URL`."""
     sns: Text | None = None
     """The ARN of an SNS topic."""
@@ -273,14 +273,14 @@ class Prometheus(Section):
 
     port: int | None = Field(None, ge=1, le=65535)
     """Serve them here while the pipeline runs."""
-    pushgateway: Text | None = None
+    pushgateway: Text | None = Field(None, repr=False)
     """Push them here at the end."""
 
 
 class OpenTelemetry(Section):
     """Metrics for OpenTelemetry."""
 
-    endpoint: Text | None = None
+    endpoint: Text | None = Field(None, repr=False)
     """An OTLP collector. Default: the meter provider of the process."""
 
 

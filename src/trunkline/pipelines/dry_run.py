@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trunkline.pipelines.checks import read_pipeline
+from trunkline.pipelines.checks import read_with_environment
 from trunkline.pipelines.planning import plan
 from trunkline.pipelines.report import aligned
 from trunkline.pipelines.resume import Resume, finished, newest, read_former
@@ -24,7 +24,7 @@ def shown_plan(
     Raises:
         OptionError: Something is wrong with the file, or the run cannot be gone on with.
     """
-    pipeline = read_pipeline(config_path, overrides)
+    pipeline, taken = read_with_environment(config_path, overrides, code=True)
     planned = plan(pipeline)
     former = read_former(runs, resume, pipeline.name)
     if former is not None:
@@ -40,7 +40,7 @@ def shown_plan(
         then = [("kept" if one.step.name in keep else "run")] if former else []
         rows.append((one.step.name, kind, ", ".join(one.inputs) or "-", ", ".join(after) or "-", target, *then))
     secrets = PipelineSecrets(pipeline.secrets)
-    secrets.know(pipeline.model_dump(by_alias=True, exclude={"secrets"}, exclude_unset=True))
+    secrets.know(pipeline.model_dump(by_alias=True, exclude={"secrets"}, exclude_unset=True), taken)
     count = f"{len(planned)} step{'s' if len(planned) > 1 else ''}"
     goes_on = f", going on with {former.run_id}" if former else ""
     return secrets.clean("\n".join([f"{pipeline.name}: {count}{goes_on}", "", *aligned(rows)]))

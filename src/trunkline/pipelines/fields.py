@@ -65,6 +65,7 @@ Names = Annotated[
 ]
 Seconds = Annotated[float, BeforeValidator(_seconds), WithJsonSchema(DURATION.schema)]
 Function = Annotated[str, BeforeValidator(_function), WithJsonSchema(DOOR.schema)]
-Options = Annotated[dict[str, Any], BeforeValidator(written)]
-Conf = Annotated[dict[str, str], BeforeValidator(_flat)]
-Plain = Annotated[dict[str, Any], BeforeValidator(bare)]
+# What these hold may be a credential: no repr shows it.
+Options = Annotated[dict[str, Any], BeforeValidator(written), Field(repr=False)]
+Conf = Annotated[dict[str, str], BeforeValidator(_flat), Field(repr=False)]
+Plain = Annotated[dict[str, Any], BeforeValidator(bare), Field(repr=False)]

@@ -21,11 +21,10 @@ from datetime import datetime, timezone
 from typing import Any, get_args
 
 from trunkline.credentials import Redactor
-from trunkline.errors import OptionError
 from trunkline.jobs.files import shown, write_text
 from trunkline.jobs.notes import Notes, open_notes
 from trunkline.jobs.notify import LogNotification, SnsNotification, WebhookNotification
-from trunkline.pipelines.calls import Loaded, called, load_call
+from trunkline.pipelines.calls import Loaded, called, load_with_secrets
 from trunkline.pipelines.config import Event, Hook, Notify, Pipeline
 from trunkline.pipelines.logs import cleaned
 from trunkline.pipelines.report import Report
@@ -51,7 +50,7 @@ class Hooks:
         self._hooks: list[tuple[Hook, Loaded]] = []
         for at, hook in enumerate(hooks):
             where = f"hooks[{at}]"
-            loaded = _loaded(hook.call, hook.config, where, EVENTS, secrets)
+            loaded = load_with_secrets(hook.call, hook.config, where, secrets, EVENTS)
             self._hooks.append((hook, loaded))
 
     def tell(self, event: str, **facts: Any) -> None:
@@ -118,7 +117,7 @@ def notifications(pipeline: Pipeline, secrets: PipelineSecrets) -> list[tuple[No
         elif one.log is not None:
             found.append((one, LogNotification(one.log)))
         elif one.call is not None:
-            loaded = _loaded(one.call, one.config, where, ("notify",), secrets)
+            loaded = load_with_secrets(one.call, one.config, where, secrets, ("notify",))
             found.append((one, loaded.made))
     return found
 
@@ -155,17 +154,6 @@ def notify(told: Sequence[tuple[Notify, Any]], report: Report, redactor: Redacto
 def now() -> str:
     """The time, in UTC, as reports and trails have it."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
-
-
-def _loaded(
-    spelled: str, config: Mapping[str, Any], where: str, methods: tuple[str, ...], secrets: PipelineSecrets
-) -> Loaded:
-    """A hook or a notification. What its class says of a configuration it does not like may quote it."""
-    resolved = secrets.resolved(config, f"{where}.config")
-    try:
-        return load_call(spelled, resolved, where, methods)
-    except OptionError as error:
-        raise OptionError(secrets.clean(str(error)), [secrets.clean(one) for one in error.problems]) from None
 
 
 def _user() -> str | None:

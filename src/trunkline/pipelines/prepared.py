@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets as randomness
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,14 +10,15 @@ from typing import Any
 
 from trunkline.errors import OptionError
 from trunkline.jobs.files import shown, write_text
-from trunkline.pipelines.calls import Loaded, load_call
-from trunkline.pipelines.checks import read_pipeline
+from trunkline.pipelines.calls import Loaded, load_with_secrets
+from trunkline.pipelines.checks import read_with_environment
 from trunkline.pipelines.claims import Claim
 from trunkline.pipelines.config import Notify, Pipeline
 from trunkline.pipelines.hooks import Audit, Hooks, notifications, now
 from trunkline.pipelines.logs import cleaned, open_log
 from trunkline.pipelines.metrics import Metrics
 from trunkline.pipelines.option_checks import unknown_options
+from trunkline.pipelines.own_code import put_on_path
 from trunkline.pipelines.planning import Planned, plan
 from trunkline.pipelines.report import Report, StepReport
 from trunkline.pipelines.resume import Resume, digest, finished, newest, read_former, slug
@@ -108,12 +108,12 @@ def prepare(
         MissingExtraError: A package is not installed.
         RunInProgressError: Another process is at the run that is to be gone on with.
     """
-    pipeline = read_pipeline(config_path, overrides, environment)
+    pipeline, taken = read_with_environment(config_path, overrides, environment)
     planned = plan(pipeline)
     former = read_former(runs, resume, pipeline.name)
     secrets = PipelineSecrets(pipeline.secrets)
     whole = pipeline.model_dump(by_alias=True, exclude={"secrets"}, exclude_unset=True)
-    secrets.know(whole, os.environ if environment is None else environment)
+    secrets.know(whole, taken)
     began = datetime.now(timezone.utc)
     stamp = began.strftime("%Y%m%dT%H%M%S") + f"{began.microsecond // 1000:03d}"
     run_id = f"{slug(pipeline.name)}-{stamp}-{randomness.token_hex(3)}"
@@ -134,12 +134,9 @@ def prepare(
         origin=(former.origin or former.run_id) if former else run_id,
     )
     logger = open_log(log, secrets.clean, pipeline=pipeline.name, run_id=run_id)
+    put_on_path(config_path)
     calls = {
-        one.step.name: load_call(
-            one.step.call,
-            secrets.resolved(one.step.config, f"steps.{one.step.name}.config"),
-            f"steps.{one.step.name}",
-        )
+        one.step.name: load_with_secrets(one.step.call, one.step.config, f"steps.{one.step.name}", secrets)
         for one in planned
         if one.step.call is not None
     }

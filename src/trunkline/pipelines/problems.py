@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
 
@@ -27,14 +28,31 @@ _SAID = {
     "list_type": "must be a list: [ ... ]",
     "too_short": "is empty",
 }
+# Of a choice: whatever else stands there may be a secret.
+_WORD = re.compile(r"[A-Za-z_]{1,20}")
 
 
 def problems_of(error: ValidationError, data: Any) -> list[tuple[Path, str]]:
-    """Path and sentence of each problem; the only values in them are durations and functions as they were written."""
-    found = error.errors(include_url=False, include_input=False)
+    """Path and sentence of each problem; of values there are durations, functions and choices as they were written."""
+    found = error.errors(include_url=False)
     # A list whose items are all wrong is not short of items.
     wrong = {one["loc"][:end] for one in found for end in range(len(one["loc"]))}
     return [_problem(one, data) for one in found if one["type"] != "too_short" or one["loc"] not in wrong]
+
+
+def none_of(key: str, given: Any, choices: Sequence[str], said: str) -> str:
+    """What is told of a choice that is none, with the one that was probably meant.
+
+    Args:
+        key: Where it stands.
+        given: The value; it is repeated if it is a word.
+        choices: The words that are right.
+        said: All that is right.
+    """
+    if not isinstance(given, str) or _WORD.fullmatch(given) is None:
+        return f"{key} is none of {said}"
+    guess = near(given, choices)
+    return f"{key}: {given} is none of {said}" + (f": did you mean {guess}?" if guess else "")
 
 
 def named(path: Path, data: Any) -> str:
@@ -56,7 +74,8 @@ def _problem(error: Any, data: Any) -> tuple[Path, str]:
     if kind == "missing":
         return path, f"{key} is missing"
     if kind == "literal_error":
-        return path, f"{key} is none of {error['ctx']['expected'].replace(chr(39), '')}"
+        expected = error["ctx"]["expected"]
+        return path, none_of(key, error["input"], re.findall(r"'([^']*)'", expected), expected.replace("'", ""))
     if kind in {"greater_than_equal", "less_than_equal"}:
         limit = "at least" if kind == "greater_than_equal" else "at most"
         return path, f"{key} must be {limit} {error['ctx'].get('ge', error['ctx'].get('le'))}"

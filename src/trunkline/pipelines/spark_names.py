@@ -3,6 +3,7 @@
     unknown_option("csv", "heder")          # "header": surely meant
     unknown_option("csv", "rescued")        # "": nobody knows
     unknown_option("csv", "header")         # None
+    meant_format("parquett", ("rest",))     # "parquet"
 
 A format takes options that stand here, those of Hadoop, which have a dot, and whatever else a platform brings.
 """
@@ -67,6 +68,8 @@ NAMES: dict[str, frozenset[str]] = {
         "socket": "host port includeTimestamp",
     }.items()
 }
+# Names that people give to formats of their own, one letter away from one of these.
+_OTHER_FORMATS = {"bson", "jsonl", "odbc", "psv", "test", "tsv"}
 # Settings below these belong to catalogs and to libraries: Spark itself has no list of them.
 _FOREIGN = ("spark.sql.catalog.", "spark.sql.iceberg.", "spark.sql.hive.", "spark.sql.gluten.")
 
@@ -87,6 +90,22 @@ def unknown_option(format_: str, name: str) -> str | None:
     # A driver of JDBC has properties of its own, of which none is known here: only a slip of the hand is told.
     meant = _slip(name.lower(), known) if format_.lower() == "jdbc" else near(name, list(known))
     return known[meant] if meant else None if format_.lower() == "jdbc" else ""
+
+
+def meant_format(name: str, own: Iterable[str]) -> str | None:
+    """The format that was probably meant by one that nobody knows; None where there is nothing to be said.
+
+    A format may be anybody's: only a slip of the hand is told, and never of the name of a class.
+
+    Args:
+        name: As it stands in the file.
+        own: The formats of ours.
+    """
+    known = {one.lower(): one for one in (*own, *NAMES, "delta", "iceberg")}
+    if "." in name or name.lower() in known or name.lower() in _OTHER_FORMATS:
+        return None
+    meant = _slip(name.lower(), known)
+    return known[meant] if meant else None
 
 
 def unknown_settings(spark: SparkSession, conf: Iterable[str]) -> Iterator[str]:

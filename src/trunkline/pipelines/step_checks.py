@@ -8,7 +8,10 @@ from typing import NamedTuple
 from trunkline.config.tree import Path, near
 from trunkline.kinds import duration
 from trunkline.pipelines.config import KINDS, Read, Rule, Step, Write
+from trunkline.pipelines.ddl_check import ddl_problem
 from trunkline.pipelines.planning import FALLBACK
+from trunkline.pipelines.problems import none_of
+from trunkline.pipelines.spark_names import meant_format
 
 OWN_FORMATS = ("rest", "jobs")
 
@@ -61,13 +64,15 @@ def step_problems(path: Path, step: Step, names: Sequence[str]) -> Iterator[Prob
     if step.on_failure.startswith(FALLBACK):
         yield from _step_named((*path, "on_failure"), step, step.on_failure.removeprefix(FALLBACK), names)
     elif step.on_failure not in {"fail", "skip"}:
-        yield (*path, "on_failure"), "is none of fail, skip, fallback:STEP"
+        yield (*path, "on_failure"), _none_of(step.on_failure, ("fail", "skip", "fallback:STEP"))
     if step.retry is not None and step.retry.max_delay < step.retry.initial_delay:
         yield (*path, "retry", "max_delay"), "is shorter than initial_delay"
     for at, rule in enumerate(step.expect or ()):
         yield from _rule((*path, "expect", at), step, rule, names)
     if step.read is not None:
         yield from _read((*path, "read"), step, step.read)
+    if step.request is not None:
+        yield from _schema((*path, "request"), step.request.schema_)
     if step.write is not None:
         yield from _write((*path, "write"), step.write)
 
@@ -75,6 +80,10 @@ def step_problems(path: Path, step: Step, names: Sequence[str]) -> Iterator[Prob
 def said_given(names: Sequence[str]) -> str:
     """What a message says of how many there are."""
     return f"{' and '.join(names)} are given" if names else "none is given"
+
+
+def _none_of(given: str, choices: Sequence[str]) -> str:
+    return none_of("", given, choices, ", ".join(choices)).removeprefix(": ").lstrip()
 
 
 def _step_named(path: Path, step: Step, name: str, names: Sequence[str]) -> Iterator[Problem]:
@@ -110,7 +119,7 @@ def _rule(path: Path, step: Step, rule: Rule, names: Sequence[str]) -> Iterator[
     if rule.severity not in {"fail", "warn", "drop"} and not rule.severity.removeprefix(QUARANTINE).strip():
         yield (*path, "severity"), "quarantine needs a path: quarantine:/data/rejected"
     elif rule.severity not in {"fail", "warn"} and not dropping:
-        yield (*path, "severity"), "is none of fail, warn, drop, quarantine:PATH"
+        yield (*path, "severity"), _none_of(rule.severity, ("fail", "warn", "drop", "quarantine:PATH"))
     if dropping and not takes.by_row:
         yield (*path, "severity"), f"{rule.rule} is about all rows together: it can fail or warn"
 
@@ -124,9 +133,22 @@ def _read(path: Path, step: Step, read: Read) -> Iterator[Problem]:
         yield path, "needs format or table"
     if read.table and read.schema_:
         yield (*path, "schema"), "a table has its own"
+    yield from _schema(path, read.schema_)
+    yield from _format(path, read.format)
+
+
+def _schema(path: Path, schema: str | None) -> Iterator[Problem]:
+    if schema and (wrong := ddl_problem(schema)):
+        yield (*path, "schema"), wrong
+
+
+def _format(path: Path, name: str | None) -> Iterator[Problem]:
+    if name and (meant := meant_format(name, OWN_FORMATS)):
+        yield (*path, "format"), f"there is no format {name}: did you mean {meant}?"
 
 
 def _write(path: Path, write: Write) -> Iterator[Problem]:
+    yield from _format(path, write.format)
     own = write.format in OWN_FORMATS
     if write.table and write.path:
         yield (*path, "table"), "is given beside path: a write has one target"
