@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trunkline.errors import OptionError
 from trunkline.rest.options import write_options
 from trunkline.rest.results import ResultReader, ResultsError, RowResult
+from trunkline.rest.rows import RequestBuilder
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.text(st.characters(codec="utf-8"), max_size=5),
@@ -78,3 +80,7 @@ def test_rows_are_named_by_their_only_key_where_no_column_is_called_like_the_fie
     assert two is not None
     with pytest.raises(ResultsError, match="there is no column userId to tell rows by"):
         two.ids(rows, [0, 1])
+    RequestBuilder(write_options({**said, "results.ok": "ok", "keyColumns": "user"}), ["seq", "user"])
+    options = write_options({**said, "results.ok": "ok", "keyColumns": "seq,user"})
+    with pytest.raises(OptionError, match="there is no column userId to tell rows by"):
+        RequestBuilder(options, ["seq", "user"])

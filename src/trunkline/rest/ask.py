@@ -243,7 +243,7 @@ def _reading(options: Options, body: DataType | None) -> ReadOptions:
 
 
 def _check_columns(rows: StructType, options: Options) -> None:
-    """Refuse names that stand twice, the added one among them, types that do not get here, and `results.id` of none.
+    """Refuse names that stand twice, the added one among them, and types that do not get here.
 
     Raises:
         OptionError: With every problem at once.
@@ -261,9 +261,6 @@ def _check_columns(rows: StructType, options: Options) -> None:
         for field in rows.fields
         if (kind := _not_in_arrow(field.dataType)) is not None
     ]
-    by = (options["results.id"] or "").rpartition(".")[2]
-    if by and by not in names:
-        problems.append(f"results.id={options['results.id']}: no column {by} to tell rows by; rename one")
     if problems:
         raise OptionError("request: the options do not fit the columns", problems)
 

@@ -82,16 +82,27 @@ class ResultReader:
             options["keyColumns"][0] if len(options["keyColumns"] or ()) == 1 else None,
         )
 
+    @property
+    def wanted(self) -> str:
+        """What is said where rows have no column to tell them by."""
+        column = (self._id_field or "").rpartition(".")[2]
+        return f"there is no column {column} to tell rows by; rename one, or name one in keyColumns"
+
+    def column(self, columns: Sequence[str]) -> str | None:
+        """The column that tells rows apart; None where entries go by position, or there is none."""
+        if self._id_field is None:
+            return None
+        return next((one for one in (self._id_field.rpartition(".")[2], self._key) if one in columns), None)
+
     def ids(self, batch: pa.RecordBatch, rows: Sequence[int]) -> list[str | None]:
         """What names the rows of a batch in an answer.
 
         Raises:
             ResultsError: There is no such column.
         """
-        column = (self._id_field or "").rpartition(".")[2]
-        name = next((one for one in (column, self._key) if one in batch.schema.names), None)
+        name = self.column(batch.schema.names)
         if name is None:
-            message = f"results.id={self._id_field}: there is no column {column} to tell rows by"
+            message = f"results.id={self._id_field}: {self.wanted}"
             raise ResultsError(message)
         found: list[str | None] = texts(batch.column(name)).take(pa.array(rows, pa.int64())).to_pylist()
         return found

@@ -21,6 +21,7 @@ from trunkline.errors import OptionError
 from trunkline.http.message import Request
 from trunkline.options import Options
 from trunkline.rest.bodies import Bodies
+from trunkline.rest.results import ResultReader
 from trunkline.rest.template import Refused, Template, UrlTemplate
 from trunkline.values import JsonRows, row_digests, texts
 
@@ -119,6 +120,9 @@ class RequestBuilder:
             if missing:
                 problems.append(f"{option}: no column {', '.join(missing)}; there are {', '.join(columns)}")
         problems += self._bodies.problems(columns)
+        results = ResultReader.from_options(options)
+        if results is not None and options["results.id"] and results.column(columns) is None:
+            problems.append(f"results.id={options['results.id']}: {results.wanted}")
         if problems:
             raise OptionError(f"{options.format}: the options do not fit the columns", problems)
 
