@@ -1,10 +1,12 @@
-"""What every data source does when Spark asks it for a reader or writer: load late, and let errors out bare."""
+"""Loading late: what a data source does when Spark asks it for a reader or writer, and what users name in options."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 from types import ModuleType, TracebackType
+from typing import Any
 
 from trunkline.errors import MissingExtraError, OptionError, TrunklineError
 
@@ -32,6 +34,16 @@ def append_only(why: str, *, overwrite: bool) -> None:
     """
     if overwrite:
         raise OptionError(f'{why}: use .mode("append"), and outputMode append for a stream')
+
+
+def named(spelled: str) -> Any:
+    """What `package.module:name` names, imported now.
+
+    Raises:
+        ImportError, AttributeError: Nothing.
+    """
+    module, _, path = spelled.partition(":")
+    return functools.reduce(getattr, path.split("."), importlib.import_module(module))
 
 
 def loaded(module: str) -> ModuleType:

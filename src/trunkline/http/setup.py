@@ -7,7 +7,6 @@ client.close()
 
 from __future__ import annotations
 
-import importlib
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -27,6 +26,7 @@ from trunkline.http.pacing import Rate, RateLimit
 from trunkline.http.schedule import Schedule
 from trunkline.http.transport import Settings, check_choice, open_transport
 from trunkline.http.verdict import Rules
+from trunkline.loading import named
 from trunkline.options import Options
 
 _RATES: dict[tuple[str, object, int], RateLimit] = {}
@@ -173,11 +173,8 @@ def load_door(options: Options, name: str) -> Callable[..., Any] | None:
     spelled = options[name]
     if not spelled:
         return None
-    module_name, _, path = spelled.partition(":")
     try:
-        found: Any = importlib.import_module(module_name)
-        for part in path.split("."):
-            found = getattr(found, part)
+        found = named(spelled)
     except (ImportError, AttributeError) as error:
         hint = "it must be importable on the driver and on every worker"
         raise OptionError(f"{name}={spelled} cannot be loaded: {error}; {hint}") from None

@@ -12,7 +12,6 @@ starts.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -20,6 +19,7 @@ from dataclasses import dataclass, field, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import OptionError, TrunklineError
+from trunkline.loading import named
 from trunkline.pipelines.own_code import no_package
 from trunkline.pipelines.secrets import PipelineSecrets, revealed
 
@@ -164,13 +164,10 @@ def _method(made: type, names: tuple[str, ...]) -> str | None:
 
 
 def _imported(spelled: str, where: str) -> Any:
-    module, _, path = spelled.partition(":")
     try:
-        found: Any = importlib.import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
+        found = named(spelled)
     except ModuleNotFoundError as error:
-        top = module.partition(".")[0]
+        top = spelled.partition(":")[0].partition(".")[0]
         told = no_package(spelled, top) if error.name == top else f"{spelled} cannot be imported: {error}"
         raise OptionError(f"{where}: {told}") from None
     except (ImportError, AttributeError) as error:
