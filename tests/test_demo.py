@@ -69,7 +69,7 @@ def test_without_pyspark_one_sentence_says_how_to_get_it(
         raise PackageNotFoundError(name)
 
     monkeypatch.setattr(surroundings, "version", missing)
-    assert main(["demo"]) == 1
+    assert main(["demo"]) == 2
     assert capsys.readouterr() == (
         "",
         'trunkline: the demo needs Spark 4, and pyspark is not installed: pip install "trunkline[spark]"\n',
@@ -80,7 +80,7 @@ def test_with_an_old_pyspark_the_sentence_names_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(surroundings, "version", lambda name: "3.5.3")
-    assert main(["demo"]) == 1
+    assert main(["demo"]) == 2
     assert "needs Spark 4, and pyspark 3.5.3 is installed: pip install" in capsys.readouterr().err
 
 
