@@ -93,7 +93,9 @@ def test_an_hour_of_micro_batches_with_restarts_loses_nothing(fault_server: Faul
             assert process.wait() == -signal.SIGKILL
     process = started(tmp_path, "--resume", "last")
     assert process.wait(1_500) == 0, (tmp_path / "log").read_text()[-3_000:]
-    assert (batches(tmp_path, "kept"), batches(tmp_path, "sent")) == (BATCHES, BATCHES)
+    # A kill between Spark's note of a file and the plan of its micro-batch puts two files into the next one.
+    for name in ("kept", "sent"):
+        assert BATCHES - 3 <= batches(tmp_path, name) <= BATCHES
     assert Counter(committed(tmp_path)) == Counter(range(BATCHES * ROWS))
     counts = accepted(fault_server)
     assert set(counts) == set(range(BATCHES * ROWS))
