@@ -19,7 +19,7 @@ import pyspark
 import pytest
 import requests
 import yaml
-from tests.servers import airflow
+from tests.servers.airflow import REQUIREMENTS, Airflow
 from tests.servers.install import UnavailableError, install_python
 from tests.servers.oidc import Oidc
 from tests.servers.process import Server, free_port
@@ -107,7 +107,7 @@ def test_the_image_is_made_of_what_is_there_and_pinned() -> None:
 def test_airflow_is_the_one_that_the_dags_are_tested_with() -> None:
     installed = set(re.findall(r"apache-airflow\S+", DOCKERFILE))
     assert "apache-airflow-core" in {one.split("==")[0] for one in installed}
-    assert installed <= set(airflow.REQUIREMENTS)
+    assert installed <= set(REQUIREMENTS)
 
 
 def test_the_jars_for_s3_are_of_the_hadoop_that_spark_brings() -> None:
@@ -274,20 +274,11 @@ def test_the_bucket_is_made_and_reports_find_it(moto: Server) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_airflow_loads_the_dag(tmp_path: Path) -> None:
+def test_airflow_loads_the_dag(airflow: Airflow, tmp_path: Path) -> None:
     """With the files that are mounted beside it, and nothing else."""
-    try:
-        installed = airflow.make_airflow()
-    except UnavailableError as reason:
-        if os.environ.get("TRUNKLINE_SERVERS_REQUIRED"):
-            raise
-        pytest.skip(str(reason))
     for volume in SERVICES["airflow"]["volumes"]:
         source, target = volume.split(":")[:2]
         if target.startswith("/opt/compose/dags/"):
             shutil.copy(FOLDER / source, tmp_path)
-    try:
-        found = installed.load(tmp_path)
-    finally:
-        installed.stop()
+    found = airflow.load(tmp_path)
     assert (found.dags, found.errors) == (["logins"], {})

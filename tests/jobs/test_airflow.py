@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
 from tests.jobs.four_platforms import EXAMPLE, four_platforms
-from tests.servers.airflow import DAY, Airflow, make_airflow
-from tests.servers.install import UnavailableError
+from tests.servers.airflow import DAY, Airflow
 from tests.servers.process import Server
 
 from trunkline.testing.databricks import DatabricksApi
@@ -23,18 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 PATHS = {"input_path": f"s3://lake/orders/{DAY}/", "output_path": f"s3://lake/paid/{DAY}/"}
 REGION = "eu-central-1"
-
-
-@pytest.fixture(scope="module")
-def airflow() -> Iterator[Airflow]:
-    try:
-        airflow = make_airflow()
-    except UnavailableError as reason:
-        if os.environ.get("TRUNKLINE_SERVERS_REQUIRED"):
-            raise
-        pytest.skip(str(reason))
-    yield airflow
-    airflow.stop()
 
 
 def test_airflow_loads_the_folder_and_finds_three_dags(airflow: Airflow) -> None:

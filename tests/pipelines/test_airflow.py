@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from tests.servers.airflow import DAY, Airflow, make_airflow
-from tests.servers.install import UnavailableError
+from tests.servers.airflow import DAY, Airflow
 
 from trunkline.cli import main
 from trunkline.testing import FaultServer
@@ -23,18 +20,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "airflow"
 CUSTOMERS = [{"customer_id": number, "country": "DE" if number % 2 else "FR"} for number in range(1, 6)]
-
-
-@pytest.fixture(scope="module")
-def airflow() -> Iterator[Airflow]:
-    try:
-        airflow = make_airflow()
-    except UnavailableError as reason:
-        if os.environ.get("TRUNKLINE_SERVERS_REQUIRED"):
-            raise
-        pytest.skip(str(reason))
-    yield airflow
-    airflow.stop()
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, TypeVar
 
 import pytest
+from tests.servers.airflow import Airflow, make_airflow
 from tests.servers.gate import start_gate
 from tests.servers.install import UnavailableError
 from tests.servers.kinto import Kinto, start_kinto
@@ -101,6 +102,12 @@ def pushgateway() -> Iterator[Server]:
 def otlp() -> Iterator[Otlp]:
     """A receiver of OTLP, and OpenTelemetry's exporter."""
     yield from _served(start_otlp)
+
+
+@pytest.fixture(scope="module")
+def airflow() -> Iterator[Airflow]:
+    """Airflow, with a database for each module of tests."""
+    yield from _served(make_airflow)
 
 
 def _served(start: Callable[[], S]) -> Iterator[S]:
