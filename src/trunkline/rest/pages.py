@@ -233,14 +233,14 @@ class Pages:
 
     def _ask_early(self) -> None:
         """Ask for the pages that are expected after the one that is wanted, as far as there is room."""
-        expected = self._walk.expected()
-        first = next(expected, None) if self._guesses_hold else None
-        if first is None:
+        if not self._guesses_hold:
             return
-        for ask in itertools.islice(itertools.chain([first], expected), self._connection.room() - 1):
-            if ask not in self._early:
-                self._early[ask] = request = self._requests.first(ask)
-                self._connection.begin(request)
+        for ask in self._walk.expected(tuple(self._early)):
+            # Asked only where more is known: from then on the reader's thread may be more than a page behind.
+            if len(self._early) >= self._connection.room() - 1:
+                return
+            self._early[ask] = request = self._requests.first(ask)
+            self._connection.begin(request)
 
     def _followed(self, request: Request) -> tuple[Exchange, str]:
         """The answer, after redirects, and where it came from."""

@@ -9,7 +9,7 @@ while walk.ask is not None:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
 from urllib.parse import urljoin
 
@@ -119,15 +119,18 @@ class Walk:
         self.ask = following
         return following
 
-    def expected(self) -> Iterator[Ask]:
+    def expected(self, known: Sequence[Ask] = ()) -> Iterator[Ask]:
         """The pages behind `ask`, if each holds as many rows as the last one did.
 
         None where no answer has come, the style does not count its pages, or it is not known how many rows there are.
+
+        Args:
+            known: The first of them, which are left out.
         """
-        ask, paging = self.ask, self._paging
+        ask, paging = known[-1] if known else self.ask, self._paging
         if not isinstance(paging, (OffsetPaging, PagePaging, AutoPaging)) or not self._last or self._end is None:
             return
-        most = math.inf if self._most is None else self._most - self.pages - 1
+        most = math.inf if self._most is None else self._most - self.pages - 1 - len(known)
         while ask is not None and ask.rows is not None and ask.rows + self._last < self._end and most > 0:
             ask = paging.following(ask, self._last)
             most -= 1
