@@ -80,13 +80,14 @@ def test_tasks_share_one_token_that_only_the_coordinator_fetches(fault_server: F
 
 
 def test_a_token_that_many_requests_find_refused_is_renewed_once(fault_server: FaultServer) -> None:
-    fault_server.oauth("/token", clients={"loader": "s3cret-of-client"}, max_uses=40)
+    fault_server.oauth("/token", clients={"loader": "s3cret-of-client"}, max_uses=60)
     fault_server.route("POST /rows", [{"bearer": "/token"}, {"status": 201}], store=True)
     with Coordinator(host="127.0.0.1", auth=oauth(fault_server)) as c:
         reports = deliver_all(writer_to(fault_server, c), 4, 25)
+    # 60 of at most 100 in flight are taken, and what is left is less than the next token is good for.
     assert conclude(reports, None) is None
     assert len(fault_server.stored("/rows")) == 100
-    assert len(fault_server.ledger("POST /token")) <= 4
+    assert len(fault_server.ledger("POST /token")) == 2
 
 
 def test_the_rate_holds_for_all_tasks_together(fault_server: FaultServer) -> None:

@@ -17,6 +17,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from tests.pipelines import steps_of_tests
 from tests.pipelines.conftest import Files
+from tests.servers.process import free_port
 
 from trunkline.credentials import Redactor
 from trunkline.errors import OptionError
@@ -32,13 +33,6 @@ from trunkline.testing import FaultServer
 
 HERE = "tests.pipelines.steps_of_tests"
 REDACTOR = Redactor(["hunter2"])
-
-
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_every_line_of_the_log_bears_the_run_and_no_secret() -> None:
@@ -67,25 +61,26 @@ def test_every_line_of_the_log_bears_the_run_and_no_secret() -> None:
         open_log("xml", REDACTOR.clean)
 
 
-def test_numbers_are_served_and_pushed_for_prometheus(fault_server: FaultServer, free_port: int) -> None:
+def test_numbers_are_served_and_pushed_for_prometheus(fault_server: FaultServer) -> None:
     """While the run lasts they are served, at its end pushed; the labels of the file are on each of them."""
     fault_server.route("PUT /metrics/*", [{"status": 200}])
+    port = free_port()
     given = config.Metrics.model_validate(
         {
             "labels": {"team": "core"},
-            "prometheus": {"port": free_port, "pushgateway": fault_server.url},
+            "prometheus": {"port": port, "pushgateway": fault_server.url},
         }
     )
     metrics = Metrics(given, "daily")
     metrics.count("steps", outcome="success", step="a")
     metrics.count("steps", 2, outcome="success", step="a")
     metrics.gauge("step_rows", 7, direction="out", step="a")
-    with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/metrics") as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         text = answer.read().decode()
     counted = 'trunkline_steps_total{outcome="success",pipeline="daily",step="a",team="core"} 3.0'
     assert counted in text
     assert 'trunkline_step_rows{direction="out",pipeline="daily",step="a",team="core"} 7.0' in text
-    with pytest.raises(OptionError, match=f"metrics.prometheus.port {free_port}"):
+    with pytest.raises(OptionError, match=f"metrics.prometheus.port {port}"):
         Metrics(given, "daily")
     assert metrics.close() == []
     (pushed,) = fault_server.ledger()
@@ -94,8 +89,8 @@ def test_numbers_are_served_and_pushed_for_prometheus(fault_server: FaultServer,
     assert prometheus_client.REGISTRY.get_sample_value("trunkline_steps_total") is None
 
 
-def test_numbers_that_nobody_takes_are_a_notice(free_port: int) -> None:
-    given = config.Metrics.model_validate({"prometheus": {"pushgateway": f"127.0.0.1:{free_port}"}})
+def test_numbers_that_nobody_takes_are_a_notice() -> None:
+    given = config.Metrics.model_validate({"prometheus": {"pushgateway": f"127.0.0.1:{free_port()}"}})
     (problem,) = Metrics(given, "daily").close()
     assert problem.startswith("metrics: URLError: ")
 

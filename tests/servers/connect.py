@@ -17,6 +17,7 @@ from typing import Any
 
 import pyspark
 import pytest
+from tests.servers.process import free_port
 
 SERVER_CLASS = "org.apache.spark.sql.connect.service.SparkConnectServer"
 
@@ -44,9 +45,7 @@ def bare_python(tmp_path_factory: pytest.TempPathFactory) -> str:
 def connect_server(bare_python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its address."""
     folder = tmp_path_factory.mktemp("connect")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     home = str(Path(pyspark.__file__).parent)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"SPARK_HOME": home, "PYSPARK_PYTHON": bare_python, "SPARK_LOCAL_IP": "127.0.0.1"}

@@ -86,9 +86,9 @@ def standalone() -> Iterator[Standalone]:
     yield from _served(start_standalone)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def prometheus() -> Iterator[Prometheus]:
-    """A Prometheus that scrapes what it is told to, every second."""
+    """A Prometheus that scrapes what it is told to, every second, and calls nowhere any more when the test is over."""
     yield from _served(start_prometheus)
 
 

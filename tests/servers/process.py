@@ -11,7 +11,9 @@ with the end of the thread that called `start`, so start servers from the main t
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -115,10 +117,15 @@ def start(
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 on which nothing listens at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 on which nothing listens at the moment, and which nobody gets who asks for any port.
+
+    What the system hands out lies from 32,768 on. A port of those, free now, may be another test's when it is used, and
+    another's again while somebody still calls there.
+    """
+    while True:
+        port = secrets.randbelow(20_000) + 12_000
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 def _answers_http(process: subprocess.Popen[bytes], port: int) -> bool:
