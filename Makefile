@@ -17,10 +17,11 @@ POETRY := $(BIN)/python scripts/poetry.py
 # Passed on to pytest: make test ARGS="tests/http -k verdict"
 ARGS ?=
 
-# Two processes, each with a Spark session of its own; the tests of a file stay together, for they share servers.
+# Two processes, each with a Spark session of its own; the tests of a file stay together, for they share servers, and
+# tests/conftest.py says which files are begun first.
 # make test WORKERS=0 runs them in one, as a debugger needs it.
 WORKERS ?= 2
-PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile
+PYTEST := $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # make setup PYTHON=python3.12 picks the interpreter; otherwise the newest suitable one is found.
 export PYTHON

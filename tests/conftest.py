@@ -33,6 +33,14 @@ pytest_plugins = ["trunkline.testing.plugin", "tests.servers.fixtures", "tests.s
 
 SPARK_FIXTURES = {"spark_session", "spark_context"}
 
+# Files that take a minute or more, the longest first: a process that came to one of them last would keep the others
+# waiting. Their tests stay together, and all that is short follows.
+LONG_FILES = (
+    "test_references.py", "rest/test_stream.py", "contract/test_rest_reader.py", "rest/test_reader_servers.py",
+    "rest/test_secrets.py", "test_demo.py", "rest/test_reader.py", "contract/test_rest_writer.py",
+    "rest/test_request_sql.py", "jobs/test_source.py", "test_notebooks.py", "test_new_project.py",
+)  # fmt: skip
+
 
 @pytest.fixture
 def spark(spark_session: SparkSession) -> SparkSession:
@@ -43,7 +51,9 @@ def spark(spark_session: SparkSession) -> SparkSession:
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test that asks for Spark, through whichever fixture, as `spark`."""
+    """Mark every test that asks for Spark, through whichever fixture, as `spark`; put the long files first."""
     for item in items:
         if SPARK_FIXTURES & set(getattr(item, "fixturenames", ())):
             item.add_marker("spark")
+    first = {Path(__file__).parent / name: rank for rank, name in enumerate(LONG_FILES)}
+    items.sort(key=lambda item: first.get(item.path, len(first)))
