@@ -3,10 +3,13 @@
     pip install --target ../cyber cyber-spark-data-connectors==0.0.8   # without it, its row is left out
     python -m benchmarks.write --cyber ../cyber                        # prints the tables of results/write.md
     python -m benchmarks.write --parts latency,memory --rounds 3       # some of it
+    python -m benchmarks.write --parts rows --master spark://127.0.0.1:7077   # on a cluster that is running
+    python -m benchmarks.write --parts scale                           # 10,000 rows to 10,000,000: takes a while
 
-One Spark session on `local[2]`, one server on the same cores that answers every request at once (`server.py`). In each
-round every way is measured in turn, so that a busy moment of the machine hits all of them; a figure is the median of
-the rounds, a ratio the median of the rounds' ratios. A row is some 40 bytes: `{"id":999,"name":"name 999","v":124.875}`
+One Spark session on `local[2]` or `--master`, one server on the same cores that answers every request at once
+(`server.py`). In each round every way is measured in turn, so that a busy moment of the machine hits all of them; a
+figure is the median of the rounds, a ratio the median of the rounds' ratios. A row is some 40 bytes:
+`{"id":999,"name":"name 999","v":124.875}`
 
 A write has a fixed cost, whatever it writes: Spark plans it in a Python process and starts two tasks. `rows/s` has it
 in; `net` is without it, by a write of two rows measured in the same round. Bare loops have no such cost.
@@ -56,7 +59,8 @@ BATCH = 1000
 UDF_LEVEL = "spark.sql.execution.pythonUDF.arrow.concurrency.level"
 # A peak moves by a few percent between runs, and a run takes long.
 MEMORY_ROUNDS = 3
-PARTS = ("rows", "latency", "batched", "memory")
+SCALE = (10_000, 100_000, 1_000_000, 10_000_000)
+PARTS = ("rows", "latency", "batched", "memory")  # and `scale`, when it is asked for
 
 
 class Way(NamedTuple):
@@ -131,9 +135,9 @@ class JsonOnlyWriter(DataSourceArrowWriter):
 class Spark:
     """A session and the ways to send rows with it."""
 
-    def __init__(self, *, reuse_workers: bool = True) -> None:
+    def __init__(self, master: str, *, reuse_workers: bool = True) -> None:
         with silent_children():
-            builder = SparkSession.builder.master(f"local[{TASKS}]").config("spark.ui.enabled", "false")
+            builder = SparkSession.builder.master(master).config("spark.ui.enabled", "false")
             builder = builder.config("spark.ui.showConsoleProgress", "false").config("spark.log.level", "ERROR")
             builder = builder.config("spark.driver.bindAddress", "127.0.0.1")
             self.session = builder.config("spark.python.worker.reuse", str(reuse_workers).lower()).getOrCreate()
@@ -309,9 +313,28 @@ def batched(spark: Spark, arguments: argparse.Namespace) -> None:
     print_rates(ways, rates, "rest, batch.rows=1000")
 
 
-def memory() -> None:
+def scale(master: str) -> None:
+    """What a row costs, and the peak of a fresh Python worker, when there are more and more rows."""
+    spark = Spark(master, reuse_workers=False)
+    print("\nOne row per request, concurrency=64; the peak is of the larger of the two Python workers.\n")
+    print("| rows | seconds | rows/s | microseconds a row, to the least rows | peak, MB |\n|---|---|---|---|---|")
+    first = 0.0
+    with server() as url:
+        spark.write(url, TASKS)
+        for count in SCALE:
+            began = time.perf_counter()
+            with peak_of_workers() as peak:
+                spark.write(url, count, concurrency=IN_FLIGHT)
+            took = time.perf_counter() - began
+            first = first or took / count
+            each = f"{took / count * 1e6:.0f}, {took / count / first:.2f}x"
+            print(f"| {count:,} | {took:.1f} | {count / took:,.0f} | {each} | {max(peak) / 1e6:.0f} |")
+    spark.session.stop()
+
+
+def memory(master: str) -> None:
     """Part 8: the peak of a fresh Python worker by rows written."""
-    spark = Spark(reuse_workers=False)
+    spark = Spark(master, reuse_workers=False)
     few, many = 100_000, 2_000_000
     print("\nPeak resident memory of the larger of the two Python workers, MB.\n")
     print(f"| | {few:,} rows | {many:,} rows | ratio | more by, bytes a row |\n|---|---|---|---|---|")
@@ -370,7 +393,8 @@ def register_cyber(spark: Spark) -> str | None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default=",".join(PARTS), help="which, of " + ", ".join(PARTS))
+    parser.add_argument("--parts", default=",".join(PARTS), help="which, of " + ", ".join((*PARTS, "scale")))
+    parser.add_argument("--master", default=f"local[{TASKS}]", help="a cluster with two free cores on this machine")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=12_000, help="one row per request; slow ways send a tenth")
     parser.add_argument("--batched-rows", type=int, default=1_000_000)
@@ -390,7 +414,7 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {versions};", end=" ")
     print(f"medians of {arguments.rounds} rounds; load before the run {load:.1f}")
     if {"rows", "latency", "batched"} & set(parts):
-        spark, loops = Spark(), Loops()
+        spark, loops = Spark(arguments.master), Loops()
         if "rows" in parts:
             one_row_each(spark, loops, arguments, register_cyber(spark))
         if "latency" in parts:
@@ -400,7 +424,9 @@ def main() -> None:
         loops.close()
         spark.session.stop()
     if "memory" in parts:
-        memory()
+        memory(arguments.master)
+    if "scale" in parts:
+        scale(arguments.master)
     print(f"\nThe run took {time.perf_counter() - began:.0f} s; load after it {os.getloadavg()[0]:.1f}.")
 
 
