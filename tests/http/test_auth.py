@@ -17,7 +17,8 @@ from trunkline.credentials import Secret
 from trunkline.errors import AuthError, OptionError
 from trunkline.http.auth import Auth
 from trunkline.http.oauth2 import Credential
-from trunkline.http.options import AUTH, ENGINE, REQUEST, RULES
+from trunkline.http.option_rules import RULES
+from trunkline.http.options import AUTH, ENGINE, REQUEST
 from trunkline.http.transport import Settings
 from trunkline.options import parse
 from trunkline.testing import FaultServer

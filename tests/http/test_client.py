@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
 from random import Random
@@ -11,9 +12,10 @@ import pytest
 from trunkline.errors import AuthError, OptionError
 from trunkline.http.client import Client
 from trunkline.http.concurrency import Concurrency
+from trunkline.http.health import START_PATIENCE
 from trunkline.http.message import Exchange, Fault, Outcome, Request
 from trunkline.http.pacing import RateLimit
-from trunkline.http.schedule import START_PATIENCE, Schedule
+from trunkline.http.schedule import Schedule
 from trunkline.http.verdict import Rules, Verdict
 
 Script = Callable[[Request, int], Exchange]
@@ -262,12 +264,37 @@ def test_an_expired_token_is_fetched_once_for_all_that_were_sent_with_it() -> No
     assert [o.attempts for o in outcomes] == [2] * 4
 
 
+@pytest.mark.parametrize("concurrency", [4, 16, None])
+def test_a_credential_that_was_never_good_is_given_up_after_two_tries_of_each_row(concurrency: int | None) -> None:
+    line, login = Line(statuses(then=401)), Login(renewable=True)
+    outcomes = ends(client(line, login, concurrency=concurrency), rows(1000))
+    assert {(o.kind, o.attempts) for o in outcomes} == {("rejected", 2)}
+    assert (len(line.sent), login.fetched) == (16, 3)
+
+
 def test_a_second_401_is_a_rejection_and_five_in_a_row_stop() -> None:
     line = Line(statuses(then=401))
     sender = client(line, Login(renewable=True), concurrency=1)
     outcomes = ends(sender, rows(100))
     assert told(outcomes) == [(i, "rejected") for i in range(5)]
     assert (len(line.sent), sender.schedule.auth_refused) == (10, True)
+
+
+@pytest.mark.parametrize("uses", [1, 3, 20])
+@pytest.mark.parametrize("concurrency", [1, 4, 16])
+def test_tokens_that_run_out_after_a_few_requests_give_up_no_row(uses: int, concurrency: int) -> None:
+    """However often a row meets one: each was good for another row since it was issued."""
+    used: Counter[str] = Counter()
+
+    def script(request: Request, number: int) -> Exchange:
+        token = line.sent[-1][3]["Authorization"]
+        used[token] += 1
+        return Exchange(request, 200 if used[token] <= uses else 401)
+
+    line, login = Line(script), Login(renewable=True)
+    outcomes = ends(client(line, login, concurrency=concurrency, max_attempts=30), rows(100))
+    assert told(outcomes) == sorted(((i, "accepted") for i in range(100)), key=str)
+    assert login.fetched <= 100 // uses + 1
 
 
 def test_a_wrong_password_costs_a_handful_of_requests_with_a_large_fixed_concurrency_too() -> None:

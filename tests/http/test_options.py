@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from trunkline.errors import OptionError
-from trunkline.http.options import AUTH, ENGINE, REQUEST, RULES
+from trunkline.http.option_rules import RULES
+from trunkline.http.options import AUTH, ENGINE, REQUEST
 from trunkline.kinds import Window
 from trunkline.options import Options, parse
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trunkline.http.concurrency import Concurrency
+from trunkline.http.health import START_PATIENCE
 from trunkline.http.message import Exchange, Fault, Outcome, Request
 from trunkline.http.pacing import RateLimit
-from trunkline.http.schedule import AUTH_REFUSALS, START_PATIENCE, Schedule
+from trunkline.http.schedule import AUTH_REFUSALS, Schedule
 from trunkline.http.verdict import ACCEPTED, Verdict
 
 THROTTLED = Verdict("retry", "status 429", throttled=True)
@@ -221,6 +223,22 @@ def test_five_refusals_of_the_credential_in_a_row_stop_the_task() -> None:
     assert (plan.auth_refused, plan.stopped) == (True, "the credential was refused 5 times in a row (status 401)")
 
 
+def test_a_request_that_is_refused_with_every_login_ends_by_its_tries_and_asks_for_them_less_and_less_often() -> None:
+    """However many others are accepted meanwhile; the first renewal is no fault of its own and waits for nothing."""
+    plan, one, now = schedule(max_attempts=4), request(), 0.0
+    plan.admit(one)
+    sent_at: list[float] = []
+    outcome = None
+    while outcome is None and len(sent_at) < 20:
+        now = plan.wake(now)
+        assert send(plan, now) is one
+        sent_at.append(now)
+        outcome = answer(plan, one, Verdict("refresh", "status 401", auth=True), now)
+    assert outcome is not None
+    assert (outcome.kind, outcome.reason, one.login) == ("rejected", "status 401, after 5 tries", 4)
+    assert sent_at[1] == 0.0 < sent_at[2] < sent_at[4]
+
+
 def test_a_refused_credential_does_not_open_a_fixed_concurrency() -> None:
     plan = Schedule(Concurrency(50), random=Random(1))
     plan.admit(one := request())
@@ -310,3 +328,60 @@ def test_a_request_that_is_withdrawn_is_not_sent_any_more() -> None:
     assert (plan.in_flight, plan.next(99.0)) == (1, None)
     outcome = answer(plan, flying, FAULT, 99.0)
     assert (outcome and outcome.kind, plan.idle) == ("exhausted", True)
+
+
+@pytest.mark.parametrize("at_once", [4, 16])
+@pytest.mark.parametrize("status", [500, 502, 503])
+def test_pages_that_fail_for_good_end_by_their_tries_however_many_are_asked_for_at_once(
+    status: int, at_once: int
+) -> None:
+    """A page that was answered well before is asked for again: it tells them from an outage."""
+    verdict = Verdict("retry", f"status {status}", throttled=status == 503, unhealthy=True)
+    ended, now, tries = asked_ahead(at_once, lambda page, now: ACCEPTED if page < 20 else verdict)
+    assert (ended.kind, ended.request.tag, ended.request.strikes) == ("exhausted", 20, 5)
+    assert now < 120.0
+    assert tries[19] <= 4 * at_once
+    assert max(count for page, count in tries.items() if page > 19) <= 20
+
+
+@pytest.mark.parametrize("at_once", [4, 16])
+def test_an_outage_while_pages_are_asked_for_ahead_is_waited_for(at_once: int) -> None:
+    """The page that was answered well before is not answered either."""
+    ended, now, _ = asked_ahead(at_once, lambda page, now: ACCEPTED if page < 20 or now > 300.0 else FAULT, outage=True)
+    assert (ended.kind, ended.request.tag) == ("accepted", 99)
+    assert now > 300.0
+
+
+def asked_ahead(
+    at_once: int, judged: Callable[[int, float], Verdict], *, outage: bool = False
+) -> tuple[Outcome, float, Counter[int]]:
+    """A hundred pages, so many at once, each wanted when the one before it has come; the outcome of the last wanted.
+
+    In an outage nothing is answered well once page 20 was asked for.
+    """
+    plan, now = Schedule(Concurrency(at_once), random=Random(1)), 0.0
+    pages = [request(page) for page in range(100)]
+    came: dict[int, Outcome] = {}
+    tries: Counter[int] = Counter()
+    wanted = begun = 0
+    while True:
+        while wanted in came:
+            if came[wanted].kind != "accepted" or wanted == 99:
+                return came[wanted], now, tries
+            wanted += 1
+        pages[wanted].early = False
+        while begun < min(100, wanted + at_once):
+            pages[begun].early = begun != wanted
+            plan.admit(pages[begun])
+            begun += 1
+        found = send(plan, now)
+        if found is None:
+            now = max(now, plan.wake(now))
+            assert not plan.given_up(now), plan.stopped
+            continue
+        tries[found.tag] += 1
+        now += 0.01
+        verdict = judged(20 if outage and tries[20] else found.tag, now)
+        outcome = plan.finished(Exchange(found, 200, elapsed=0.01), verdict, now)
+        if outcome is not None:
+            came[found.tag] = outcome

@@ -11,18 +11,16 @@ import time
 import pycurl
 import pytest
 
-pytest_plugins = ["trunkline.testing.plugin"]
-# Before the import, so that a failed assertion of the contract shows its values.
-pytest.register_assert_rewrite("trunkline.testing.transport_contract")
+from trunkline.errors import MissingExtraError
+from trunkline.http import libcurl
+from trunkline.http.aiohttp_transport import AiohttpTransport
+from trunkline.http.client import Transport
+from trunkline.http.libcurl import LibcurlTransport
+from trunkline.http.transport import Settings, check_choice, open_transport
+from trunkline.testing.server import FaultServer
+from trunkline.testing.transport_contract import TransportContract, begin, url
 
-from trunkline.errors import MissingExtraError  # noqa: E402
-from trunkline.http import libcurl  # noqa: E402
-from trunkline.http.aiohttp_transport import AiohttpTransport  # noqa: E402
-from trunkline.http.client import Transport  # noqa: E402
-from trunkline.http.libcurl import LibcurlTransport  # noqa: E402
-from trunkline.http.transport import Settings, check_choice, open_transport  # noqa: E402
-from trunkline.testing.server import FaultServer  # noqa: E402
-from trunkline.testing.transport_contract import TransportContract, begin, url  # noqa: E402
+pytest_plugins = ["trunkline.testing.plugin"]
 
 
 class TestOnUvloop(TransportContract):

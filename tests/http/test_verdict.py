@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
-from email.utils import formatdate
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trunkline.http.logins import Logins
 from trunkline.http.message import Exchange, Fault, Request
-from trunkline.http.verdict import ACCEPTED, Rules, Verdict, judge, quota_pause, retry_after
+from trunkline.http.verdict import ACCEPTED, Rules, Verdict, judge
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 AT_LEAST_ONCE = Rules(success=frozenset(range(200, 300)), retry=RETRIED)
 AT_MOST_ONCE = Rules(success=frozenset(range(200, 300)), retry=RETRIED, at_most_once=True)
-NOW = 1_700_000_000
-DATE = formatdate(NOW, usegmt=True)
 STATUSES = st.integers(200, 599)
-CENTURY = 100 * 365 * 86_400.0
 
 
 def post(**extra: str) -> Request:
@@ -29,21 +25,6 @@ def post(**extra: str) -> Request:
 def kind(status: int, rules: Rules = AT_LEAST_ONCE, request: Request | None = None, **headers: str) -> str:
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return judge(Exchange(request or post(), status, named), rules).kind
-
-
-def dates(at: int) -> list[str]:
-    """The three HTTP date forms of one second."""
-    parts = time.gmtime(at)
-    day = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"][parts.tm_wday]
-    full = {"Mon": "Monday", "Tue": "Tuesday", "Wed": "Wednesday", "Thu": "Thursday", "Fri": "Friday"}
-    full |= {"Sat": "Saturday", "Sun": "Sunday"}
-    month = formatdate(at, usegmt=True).split()[2]
-    clock = f"{parts.tm_hour:02}:{parts.tm_min:02}:{parts.tm_sec:02}"
-    return [
-        formatdate(at, usegmt=True),
-        f"{full[day]}, {parts.tm_mday:02}-{month}-{parts.tm_year % 100:02} {clock} GMT",
-        f"{day} {month} {parts.tm_mday:>2} {clock} {parts.tm_year}",
-    ]
 
 
 @pytest.mark.parametrize(
@@ -65,27 +46,6 @@ def test_a_page_for_people_is_no_answer_of_an_api(body: bytes, named: str, expec
     assert judge(exchange, AT_LEAST_ONCE) == ACCEPTED
 
 
-@given(st.integers(-100_000, 100_000), st.integers(0, 2))
-def test_every_date_form_is_measured_against_the_answers_own_date_and_the_past_is_zero(delta: int, form: int) -> None:
-    assert retry_after({"Retry-After": dates(NOW + delta)[form], "Date": DATE}) == max(0.0, delta)
-
-
-@given(st.floats(-1e6, 1e6, allow_nan=False))
-def test_seconds_may_have_decimals_and_are_never_negative(seconds: float) -> None:
-    assert retry_after({"Retry-After": f" {seconds!r} "}) == max(0.0, seconds)
-
-
-@given(st.text(max_size=40), st.text(max_size=40))
-def test_garbage_never_raises_and_never_waits_for_nothing(text: str, date: str) -> None:
-    wait = retry_after({"Retry-After": text, "Date": date})
-    assert wait is None or wait >= 0.0
-
-
-@pytest.mark.parametrize("text", ["soon", "", "nan", "inf", "-inf", "1e999", "12 parsecs"])
-def test_what_is_no_time_is_no_wait(text: str) -> None:
-    assert retry_after({"Retry-After": text}) is None
-
-
 @given(st.floats(0, 1e300))
 def test_a_wait_longer_than_allowed_stops_and_says_until_when(seconds: float) -> None:
     verdict = judge(Exchange(post(), 429, {"Retry-After": repr(seconds)}), AT_LEAST_ONCE)
@@ -93,35 +53,6 @@ def test_a_wait_longer_than_allowed_stops_and_says_until_when(seconds: float) ->
     assert (verdict.kind, verdict.stop, "until" in verdict.reason) == (
         ("exhausted", True, True) if too_long else ("retry", False, False)
     )
-
-
-@pytest.mark.parametrize(
-    ("headers", "pause"),
-    [
-        ({"RateLimit": '"default";r=0;t=30'}, 30.0),
-        ({"RateLimit": '"burst";r=5;t=1, "day";r=0;t=60'}, 60.0),
-        ({"RateLimit": '"default";r=50;t=30'}, 0.0),
-        ({"RateLimit": '"default";r=0;t=inf'}, 0.0),
-        ({"RateLimit": '"default";r=0'}, 0.0),
-        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "12.5"}, 12.5),
-        ({"X-Rate-Limit-Remaining": "0", "X-Rate-Limit-Reset": str(NOW + 7), "Date": DATE}, 7.0),
-        ({"RateLimit-Remaining": "0", "RateLimit-Reset": str((NOW + 7) * 1000), "Date": DATE}, 7.0),
-        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": formatdate(NOW + 9, usegmt=True), "Date": DATE}, 9.0),
-        ({"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": str(NOW - 9), "Date": DATE}, 0.0),
-        ({"X-RateLimit-Remaining": "1", "X-RateLimit-Reset": "12"}, 0.0),
-        ({"X-RateLimit-Remaining": "0"}, 0.0),
-        ({}, 0.0),
-    ],
-)
-def test_rate_limit_headers(headers: dict[str, str], pause: float) -> None:
-    assert quota_pause(headers) == pause
-
-
-@given(st.text(max_size=60), st.text(max_size=30), st.text(max_size=30))
-def test_rate_limit_garbage_never_raises_and_is_never_endless(modern: str, reset: str, date: str) -> None:
-    assert 0.0 <= quota_pause({"RateLimit": modern}) <= CENTURY
-    old = {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": reset, "Date": date}
-    assert 0.0 <= quota_pause(old) < 1e11
 
 
 def test_retry_after_wins_over_rate_limit_headers() -> None:
@@ -239,6 +170,33 @@ def test_a_401_refreshes_once_where_the_credential_can_be_renewed() -> None:
         ("rejected", True),
         ("rejected", True),
     ]
+
+
+def test_a_401_for_a_login_that_was_good_for_another_request_refreshes_again() -> None:
+    """It has run out: the request is not at fault. One that was good for nobody, and is for nobody now, is refused."""
+    rules = Rules(success=frozenset({200}), retry=frozenset(), renewable=True)
+    asked = replace(rules, door=lambda _: Verdict("refresh"))
+    logins, request, other, third = Logins(), post(), post(), post()
+    request.refreshed = True
+
+    def kinds() -> list[str]:
+        return [judge(Exchange(request, 401), rules, logins).kind, judge(Exchange(request, 200), asked, logins).kind]
+
+    for one in (request, other):
+        logins.sent(one)
+    assert kinds() == ["rejected"] * 2
+    logins.ended(other, accepted=True)
+    assert kinds() == ["refresh"] * 2
+    logins.renew(request)
+    logins.sent(request)
+    assert kinds() == ["rejected"] * 2
+    logins.sent(third)
+    assert kinds() == ["retry"] * 2
+    logins.ended(third, accepted=False)
+    assert kinds() == ["rejected"] * 2
+    logins.sent(third)
+    logins.renew(third)
+    assert kinds() == ["retry"] * 2
 
 
 def test_a_redirect_names_its_target_without_its_query() -> None:

@@ -19,7 +19,9 @@ from tests.stores import store
 from trunkline.coordination.progress import COUNTS
 from trunkline.errors import OptionError, TrunklineError
 from trunkline.http.auth import Auth
+from trunkline.http.message import Exchange, Request
 from trunkline.http.setup import open_client
+from trunkline.http.verdict import Verdict
 from trunkline.responses import Location, Task
 from trunkline.rest.delivery import Delivery
 from trunkline.rest.options import write_options
@@ -72,6 +74,21 @@ def test_a_login_page_is_no_acceptance(fault_server: FaultServer, tmp_path: Path
     assert "refused 5 times in a row (status 200, but a page of HTML" in str(conclude([report], None))
     form = writer_to(fault_server, body__type="form")
     assert deliver(form, [batch_of([(1, 1)])]).counts.accepted == 1
+
+
+def test_tokens_for_a_few_requests_each_give_up_no_row(fault_server: FaultServer) -> None:
+    """Though refusals overtake what was accepted; each row is taken once."""
+    fault_server.oauth(clients={"c": "s"}, max_uses=4)
+    refused = {"bearer": "/token", "status": 401, "headers": {"WWW-Authenticate": "Bearer"}}
+    fault_server.route("POST /rows", [refused, {"status": 201, "delay": [0.0, 0.05]}], store=True)
+    writer = writer_to(
+        fault_server, concurrency=8, retry__maxAttempts=20, auth__type="oauth2", auth__clientId="c",
+        auth__clientSecret="s", auth__tokenUrl=fault_server.url_for("/token"),
+    )  # fmt: skip
+    report = deliver(writer, [batch_of([(i, i) for i in range(120)])])
+    assert conclude([report], None) is None
+    assert sorted(row["id"] for row in fault_server.stored("/rows")) == list(range(120))
+    assert fault_server.count("/token") <= 60
 
 
 def test_what_a_write_counts_is_what_a_coordinator_adds_up() -> None:
@@ -386,7 +403,10 @@ def test_a_pause_is_told_without_the_credential_that_the_server_repeats(
 ) -> None:
     options = write_options({"url": fault_server.url, "auth.type": "bearer", "auth.token": "tok-Zr81kQ0p"})
     client = open_client(options, Auth.from_options(options), {})
-    client.schedule.trouble = "status 503: no room for Bearer tok-Zr81kQ0p"
+    request = Request("POST", fault_server.url)
+    client.schedule.started(request, 0.0)
+    refused = Verdict("retry", "status 503: no room for Bearer tok-Zr81kQ0p", throttled=True, unhealthy=True)
+    client.schedule.finished(Exchange(request, 503), refused, 0.0)
     client._tell_pause(0.0, 10.0)
     client.close()
     assert [record.getMessage() for record in caplog.records] == ["waiting 10 s: status 503: no room for Bearer ***"]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from trunkline.errors import OptionError
 from trunkline.kinds import Flush
-from trunkline.options import Option, json_schema, markdown
+from trunkline.option_docs import json_schema, markdown
+from trunkline.options import Option
 from trunkline.rest.options import TABLE, write_options
 from trunkline.rest.write_options import Envelope, batch_format, columns_of, content_type, envelope
 

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from trunkline.errors import RejectedError
+from trunkline.errors import RejectedError, UnavailableError
 from trunkline.rest.options import read_options
 from trunkline.rest.pages import Connection, Pages, read_ahead
 from trunkline.rest.reading import ReadPlan, read_slices, requests_of, walk_of
@@ -133,6 +133,21 @@ def test_pages_that_take_the_server_too_long_are_asked_for_in_halves(
     asked = Counter(exchange.query["offset"][0] for exchange in fault_server.ledger("/items", status=504))
     assert asked.pop("30") in {5, 6}
     assert set(asked.values()) <= {1}
+
+
+@pytest.mark.parametrize("concurrency", ["1", "4", "16"])
+def test_pages_that_fail_for_good_end_a_read_after_five_tries(concurrency: str, fault_server: FaultServer) -> None:
+    """All from one on, as those beyond the depth that a server can go to: it answers others, so this is no outage."""
+    deep = [{"when": {"query": {"offset": str(offset)}}, "status": 500} for offset in range(100, 200, 10)]
+    fault_server.dataset("GET /items", count=200, paging="offset", total=True, steps=deep)
+    found, begun = batches(fault_server, concurrency=concurrency, **OFFSET), time.monotonic()
+    assert [next(found).num_rows for _ in range(10)] == [10] * 10
+    with pytest.raises(UnavailableError, match=r"after \d+ tries: status 500"):
+        next(found)
+    assert time.monotonic() - begun < 30.0
+    asked = Counter(exchange.query["offset"][0] for exchange in fault_server.ledger("/items", status=500))
+    assert 5 <= asked["100"] <= 10
+    assert sum(asked.values()) <= 10 * int(concurrency)
 
 
 def test_a_page_that_nobody_wants_any_more_is_not_tried_again(fault_server: FaultServer) -> None:

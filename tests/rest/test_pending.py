@@ -127,6 +127,17 @@ def test_by_keys_another_version_of_an_accepted_row_is_not_owed(
     assert counted(pending(newer, folder, key_columns=["id"])) == Counter({(2, "B", True): 1})
 
 
+def test_names_of_columns_may_hold_dots(
+    spark: SparkSession, fault_server: FaultServer, write: Write, tmp_path: Path
+) -> None:
+    refuse(fault_server, {"n": 2})
+    df = spark.sql("SELECT * FROM VALUES (1, 'x', 1), (2, 'y', 2), (2, 'y', 2) AS t (`a.b`, `c``.d`, n)")
+    folder = log_of(write, df, tmp_path, log__row="always")
+    owed = pending(df, folder)
+    assert (owed.columns, counted(owed)) == (["a.b", "c`.d", "n"], Counter({(2, "y", 2): 2}))
+    assert counted(pending(df, folder, key_columns=["a.b"])) == Counter({(2, "y", 2): 2})
+
+
 def test_by_keys_a_log_without_the_rows_is_an_error_not_a_guess(
     spark: SparkSession, fault_server: FaultServer, write: Write, tmp_path: Path
 ) -> None:

@@ -342,10 +342,11 @@ def test_a_lasting_fault_is_named(case: str, fault_server: FaultServer) -> None:
 
 
 def test_a_refusal_reaches_the_user_through_spark(read: Read, fault_server: FaultServer) -> None:
-    """With all that was said, though a task is tried four times."""
+    """With all that was said, though a task is tried four times, and without the way that it took through our code."""
     fault_server.route("GET /items", [{"status": 404, "body": {"error": "no such thing"}}])
-    with pytest.raises(PySparkException, match=r"RejectedError: GET .*/items.* 404.*no such thing"):
+    with pytest.raises(PySparkException, match=r"RejectedError: GET .*/items.* 404.*no such thing") as raised:
         read(schema=ROW, pagination="none").collect()
+    assert str(raised.value).count("  File ") == 1
 
 
 def test_no_credential_follows_a_link_to_another_host(read: Read, fault_server: FaultServer) -> None:

@@ -244,7 +244,7 @@ def test_what_changes_something_is_asked_once_for_each_row(fault_server: FaultSe
 
 
 def test_remembered_answers_stay_within_their_bound(fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("trunkline.rest.asking._MOST_REMEMBERED", 5_000)
+    monkeypatch.setattr("trunkline.rest.shared_answers._MOST_REMEMBERED", 5_000)
     fault_server.route("GET /users/{id}", [{"body": "x" * 1000}])
     batches = [ids([1]), ids(range(100, 140)), ids([139]), ids([1])]
     ask(fault_server, "/users/{id}", batches, concurrency=1)

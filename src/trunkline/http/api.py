@@ -19,7 +19,8 @@ from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner
 from trunkline.http.client import Client
 from trunkline.http.message import Outcome, Request, head_of, without_query
-from trunkline.http.options import AUTH, COORDINATOR, ENGINE, REQUEST, RULES
+from trunkline.http.option_rules import RULES
+from trunkline.http.options import AUTH, COORDINATOR, ENGINE, REQUEST
 from trunkline.http.setup import open_client
 from trunkline.http.verdict import CREDENTIAL_REFUSED
 from trunkline.options import parse

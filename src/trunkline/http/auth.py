@@ -25,7 +25,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from trunkline.coordination.channel import Place, place_of
-from trunkline.coordination.link import Link, link_to
+from trunkline.coordination.link import Link
+from trunkline.coordination.links import link_to
 from trunkline.credentials import Secret
 from trunkline.errors import OptionError
 from trunkline.http.message import header_problem

@@ -258,7 +258,7 @@ class Client:
 
     def _finish(self, exchange: Exchange) -> Outcome | None:
         try:
-            verdict = judge(exchange, self._rules)
+            verdict = judge(exchange, self._rules, self.schedule.logins)
         except Exception as error:  # noqa: BLE001 - the user's code: its bug must not lose the row
             reason = f"judge raised {type(error).__name__}: {error}"
             self.failure = TrunklineError(reason)

@@ -38,15 +38,16 @@ class Request:
 
     `id` is the caller's to set. The engine keeps here what it must remember between tries: `attempts` made, `strikes`
     that count against `retry.maxAttempts`, `first_at` (epoch seconds), `since` (engine clock of the first try, negative
-    before it), whether the credential was `refreshed` for it, whether an earlier try ended `unknown` (the server may
-    have acted on it), by how many earlier requests with its keys it is `blocked`, and when it is `due` once it is not.
+    before it), how often the `login` had been renewed when it was last sent, whether it was `refreshed` for this one,
+    whether an earlier try ended `unknown` (the server may have acted on it), by how many earlier requests with its keys
+    it is `blocked`, and when it is `due` once it is not.
     The caller says that it is `early`, so that a 504 ends it: it may have asked for too much, and nobody waits for it
     yet; or `unwanted`, so that there is no other try.
     """
 
     __slots__ = (
-        "attempts", "blocked", "body", "due", "early", "first_at", "headers", "id", "idempotency_key", "keys", "method",
-        "refreshed", "since", "strikes", "tag", "unknown", "unwanted", "url", "weight",
+        "attempts", "blocked", "body", "due", "early", "first_at", "headers", "id", "idempotency_key", "keys", "login",
+        "method", "refreshed", "since", "strikes", "tag", "unknown", "unwanted", "url", "weight",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +74,7 @@ class Request:
         self.strikes = 0
         self.first_at = 0.0
         self.since = -1.0
+        self.login = 0
         self.refreshed = False
         self.unknown = False
         self.blocked = 0

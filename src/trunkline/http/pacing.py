@@ -212,12 +212,17 @@ class Gate:
         if self.until <= now:
             self.until = now + mean * self._random.uniform(0.5, 1.0)
 
-    def healthy(self, now: float) -> bool:
-        """Record an answer of a healthy origin; True when this one opened the gate again after a trip."""
+    def healthy(self, now: float, *, sure: bool = False) -> bool:
+        """Record an answer of a healthy origin; True when this one opened the gate again after a trip.
+
+        Args:
+            now: The time.
+            sure: No other probe is needed.
+        """
         self._run = 0
         self._record(failed=False)
         if self.probes_left and now >= self._tripped_until:
-            self.probes_left -= 1
+            self.probes_left = 0 if sure else self.probes_left - 1
             if self.probes_left:
                 return False
             self._closings = 0

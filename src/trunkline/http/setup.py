@@ -14,7 +14,8 @@ from typing import Any
 
 from trunkline import __version__
 from trunkline.coordination.channel import place_of
-from trunkline.coordination.link import Link, link_to
+from trunkline.coordination.link import Link
+from trunkline.coordination.links import link_to
 from trunkline.errors import OptionError
 from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner

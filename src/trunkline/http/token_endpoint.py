@@ -22,8 +22,8 @@ from trunkline.http.body import BodyError, decoded
 from trunkline.http.message import Exchange, Fault, Request
 from trunkline.http.oauth2 import Credential, Token, read_token
 from trunkline.http.pacing import backoff, wait_at_least
+from trunkline.http.retry_headers import retry_after
 from trunkline.http.transport import Settings
-from trunkline.http.verdict import retry_after
 
 TRIES = 3
 # A token answer is one small object; signed tokens with many claims reach some ten kilobytes.

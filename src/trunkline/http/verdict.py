@@ -9,15 +9,14 @@ A verdict of `accepted`, `rejected`, `ambiguous` or `exhausted` ends the request
 
 from __future__ import annotations
 
-import math
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from email.utils import mktime_tz, parsedate_tz
-from typing import Any
 
+from trunkline.http.logins import Logins
 from trunkline.http.message import Exchange, Fault, Request
+from trunkline.http.retry_headers import LONGEST, quota_pause, retry_after
 
 # RFC 9110 section 9.2.2: a repeat of these has the effect of one.
 IDEMPOTENT = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"})
@@ -26,11 +25,6 @@ _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 GATEWAY_TIMEOUT = 504
 # The server, or a gateway before it, may have done the work before it answered one of these.
 _UNKNOWN_OUTCOME = frozenset({500, 502, GATEWAY_TIMEOUT})
-# Epoch values in rate-limit headers: above 1e12 they can only be milliseconds, above 1e9 only seconds.
-_EPOCH_MILLIS, _EPOCH_SECONDS = 1e12, 1e9
-# A century: of what a server may write, all that a calendar can show.
-_LONGEST = 100 * 365 * 86_400.0
-_FAMILIES = tuple((f"{name}-Remaining", f"{name}-Reset") for name in ("X-RateLimit", "X-Rate-Limit", "RateLimit"))
 _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, TOO_LARGE, _TOO_MANY, _UNAVAILABLE = 401, 403, 404, 413, 429, 503
 # The credential is what was refused.
 CREDENTIAL_REFUSED = frozenset({_UNAUTHORIZED, _FORBIDDEN})
@@ -50,7 +44,7 @@ class Verdict:
         wait: Seconds the server asked to be left alone, None where it did not say.
         throttled: The server is there and asks for less (429, 503): its load speaks, not the row.
         unhealthy: Evidence that the origin is not well: a transport fault, a timeout, a 5xx.
-        auth: The credential is what was refused.
+        auth: The credential is what was refused; with `retry`, by chance perhaps.
         pause: Seconds for which nothing at all should be sent to this origin (a rate-limit header ran to zero).
         stop: No other request can fare better now: stop sending instead of spending every row on it.
     """
@@ -94,18 +88,25 @@ class Rules:
     no_page: bool = False
 
 
-def judge(exchange: Exchange, rules: Rules) -> Verdict:
-    """The verdict on one exchange. Marks `exchange.request.unknown` when the server may have acted on it unheard."""
+def judge(exchange: Exchange, rules: Rules, logins: Logins | None = None) -> Verdict:
+    """The verdict on one exchange. Marks `exchange.request.unknown` when the server may have acted on it unheard.
+
+    Args:
+        exchange: To be judged.
+        rules: By which.
+        logins: Which logins were good.
+    """
     status, fault = exchange.status, exchange.fault
     if status == 0:
         return _judge_fault(exchange, rules)
     if fault is not None:
         # A refusal is one with half a body too.
-        return _judge_cut_off(exchange, rules) if status in rules.success else _judge_refusal(exchange, rules)
+        cut_off = status in rules.success
+        return _judge_cut_off(exchange, rules) if cut_off else _judge_refusal(exchange, rules, logins)
     if rules.door is not None:
         verdict = rules.door(exchange)
         if verdict is not None:
-            return _of_door(verdict, exchange, rules)
+            return _of_door(verdict, exchange, rules, logins)
     if status in rules.success:
         if rules.no_page and _is_page(exchange):
             reason = (
@@ -115,7 +116,7 @@ def judge(exchange: Exchange, rules: Rules) -> Verdict:
         pause = quota_pause(exchange.headers)
         # A quota that is closed for longer than is waited for stops the task at the next refusal, which tells why.
         return Verdict("accepted", pause=pause) if 0.0 < pause <= rules.max_wait else ACCEPTED
-    return _judge_refusal(exchange, rules)
+    return _judge_refusal(exchange, rules, logins)
 
 
 def _is_page(exchange: Exchange) -> bool:
@@ -123,7 +124,7 @@ def _is_page(exchange: Exchange) -> bool:
     return _PAGE.match(exchange.body) is not None and "html" in exchange.headers.get("Content-Type", "").lower()
 
 
-def _of_door(verdict: object, exchange: Exchange, rules: Rules) -> Verdict:
+def _of_door(verdict: object, exchange: Exchange, rules: Rules, logins: Logins | None) -> Verdict:
     """What the user's door said, where the engine can act on it.
 
     Raises:
@@ -131,8 +132,8 @@ def _of_door(verdict: object, exchange: Exchange, rules: Rules) -> Verdict:
     """
     if not isinstance(verdict, Verdict) or verdict.kind not in KINDS:
         raise TypeError(f"it must return None or a Verdict of {', '.join(KINDS)}, not {verdict!r}")
-    if verdict.kind == "refresh" and (exchange.request.refreshed or not rules.renewable):
-        return replace(verdict, kind="rejected", auth=True)
+    if verdict.kind == "refresh":
+        return replace(verdict, kind=_login_kind(exchange.request, rules, logins), auth=True)
     if verdict.kind == "retry" and verdict.wait is not None and not verdict.wait <= rules.max_wait:
         return _too_long(verdict, verdict.wait)
     return verdict
@@ -162,11 +163,21 @@ def _judge_fault(exchange: Exchange, rules: Rules) -> Verdict:
     return Verdict("retry", reason, unhealthy=True)
 
 
-def _judge_refusal(exchange: Exchange, rules: Rules) -> Verdict:
+def _login_kind(request: Request, rules: Rules, logins: Logins | None) -> str:
+    """What becomes of a request whose credential was refused."""
+    if not rules.renewable:
+        return "rejected"
+    if not request.refreshed or (logins is not None and logins.was_good(request)):
+        return "refresh"
+    # Another try tells, without another credential: for whoever is on its way with this one, it may be good.
+    return "retry" if logins is not None and logins.may_be_good(request) else "rejected"
+
+
+def _judge_refusal(exchange: Exchange, rules: Rules, logins: Logins | None) -> Verdict:
     status, request = exchange.status, exchange.request
     reason = _reason(exchange, rules)
-    if status == _UNAUTHORIZED and rules.renewable and not request.refreshed:
-        return Verdict("refresh", reason, auth=True)
+    if status == _UNAUTHORIZED:
+        return Verdict(_login_kind(request, rules, logins), reason, auth=True)
     if status in CREDENTIAL_REFUSED:
         return Verdict("rejected", reason, auth=True)
     if request.unknown and not rules.reading and status == _NOT_FOUND and request.method == "DELETE":
@@ -194,7 +205,7 @@ def _judge_refusal(exchange: Exchange, rules: Rules) -> Verdict:
 
 
 def _too_long(verdict: Verdict, wait: float) -> Verdict:
-    until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + min(_LONGEST, wait)))
+    until = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(time.time() + min(LONGEST, wait)))
     more = f"the server asks to wait {wait:.0f} s (until {until}), longer than retry.maxRetryAfter"
     return replace(verdict, kind="exhausted", reason=f"{verdict.reason}: {more}", stop=True)
 
@@ -218,85 +229,3 @@ def _reason(exchange: Exchange, rules: Rules) -> str:
         target = exchange.headers.get("Location", "nowhere").split("?", 1)[0]
         return f"status {status}: redirects to {target}, which a write does not follow"
     return f"status {status}"
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by `Retry-After`: a number or one of the three HTTP dates, against the answer's own `Date`.
-
-    A time in the past is 0.0; something unreadable, or no header, is None.
-    """
-    value = headers.get("Retry-After")
-    if value is None:
-        return None
-    value = value.strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        at = _http_date(value)
-        if at is None:
-            return None
-        now = _http_date(headers.get("Date", ""))
-        return max(0.0, at - (time.time() if now is None else now))
-    # float() also reads "nan" and "inf", which no server means.
-    return min(max(0.0, seconds), _LONGEST) if math.isfinite(seconds) else None
-
-
-def quota_pause(headers: Mapping[str, str]) -> float:
-    """Seconds until the quota opens again when rate-limit headers say that none is left, else 0.0.
-
-    Reads `RateLimit` (`"default";r=0;t=30`), and the families `X-RateLimit-*`, `X-Rate-Limit-*`, `RateLimit-*`
-    with `Remaining` and `Reset` (delta seconds, epoch seconds, epoch milliseconds, or a date).
-    """
-    head: bytes = getattr(headers, "lower", b"rate")
-    # Most answers say nothing of it: one look at the bytes, where a transport has kept them, instead of four.
-    if b"rate" not in head:
-        return 0.0
-    modern = headers.get("RateLimit")
-    if modern is not None:
-        return max((_modern_pause(item) for item in modern.split(",")), default=0.0)
-    for remaining_name, reset_name in _FAMILIES:
-        remaining = headers.get(remaining_name)
-        if remaining is not None:
-            reset = headers.get(reset_name)
-            return _reset_seconds(reset, headers) if remaining.strip() == "0" and reset is not None else 0.0
-    return 0.0
-
-
-def _modern_pause(item: str) -> float:
-    values: dict[str, str] = {}
-    for part in item.split(";")[1:]:
-        name, _, value = part.strip().partition("=")
-        values[name] = value
-    if values.get("r") != "0":
-        return 0.0
-    try:
-        seconds = float(values.get("t", "0"))
-    except ValueError:
-        return 0.0
-    return min(max(0.0, seconds), _LONGEST) if math.isfinite(seconds) else 0.0
-
-
-def _reset_seconds(value: str, headers: Mapping[str, str]) -> float:
-    now = _http_date(headers.get("Date", ""))
-    now = time.time() if now is None else now
-    try:
-        number = float(value)
-    except ValueError:
-        at = _http_date(value)
-        return 0.0 if at is None else max(0.0, at - now)
-    if not math.isfinite(number):
-        return 0.0
-    if number >= _EPOCH_MILLIS:
-        number = number / 1000 - now
-    elif number >= _EPOCH_SECONDS:
-        number -= now
-    return min(max(0.0, number), _LONGEST)
-
-
-def _http_date(text: str) -> float | None:
-    """Epoch seconds of an IMF-fixdate, RFC 850 or asctime date; all three are in GMT whatever they say."""
-    try:
-        parsed: Any = parsedate_tz(text)
-        return None if parsed is None else float(mktime_tz((*parsed[:9], 0)))
-    except (ValueError, OverflowError, IndexError, TypeError):  # it trips over some garbage
-        return None

@@ -22,28 +22,26 @@ from trunkline.coordination.task import TaskProgress
 from trunkline.errors import ResponseLogError, TrunklineError
 from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner
-from trunkline.http.message import Outcome, Request, head_of
+from trunkline.http.message import Outcome, Request
 from trunkline.http.prefetch import Prefetched
 from trunkline.http.setup import link_of, open_client
 from trunkline.options import Options
 from trunkline.responses import Task
-from trunkline.rest.answers import Answer, AnswerMemory, answer_of
+from trunkline.rest.answers import Answer
 from trunkline.rest.ask_log import AskLog
-from trunkline.rest.entries import Entry
 from trunkline.rest.leaving import Leaving
 from trunkline.rest.parts import Cut, Part, Parts
 from trunkline.rest.request_keys import RequestKeys
 from trunkline.rest.request_options import by_pages, may_ask_again
 from trunkline.rest.request_sending import Sending
 from trunkline.rest.rows import RequestBuilder
+from trunkline.rest.shared_answers import SharedAnswers
 from trunkline.rest.standing import Standing
 from trunkline.rest.write_options import content_type
 from trunkline.values import ReadOptions
 
 # Rows under way, in parts of the smallest size: thirty times as many as requests in flight at most.
 _MOST_PARTS = 64
-# Answers remembered for equal requests to come take about so much, bytes.
-_MOST_REMEMBERED = 64 * 1024 * 1024
 # Parts that wait to be taken before no more is asked for.
 _MOST_READY = 2
 # How long whoever wants no more rows waits for the log to be written, seconds.
@@ -93,11 +91,8 @@ class Asking:
         self._keyed = options["idempotency.header"] is not None
         # Used in the thread that wants the rows.
         self._leaving = Leaving(options, plan.column, plan.reading, Cleaner(options, self._auth).clean, plan.parsed)
-        self._log: AskLog | None = None
         self._out: queue.SimpleQueue[tuple[Part, list[Answer]] | BaseException | None] = queue.SimpleQueue()
         self._unwanted_since: float | None = None
-        self._remembered = AnswerMemory(_MOST_REMEMBERED)
-        self._flying: dict[bytes, list[tuple[Part, int]]] = {}
         self._cut = Cut(options["batch.rows"])
         self._parts = Parts(_MOST_PARTS * self._cut.rows, keep_order=options["keepOrder"])
         self._left = 0
@@ -110,12 +105,11 @@ class Asking:
         api = any("json" in value for value in headers.values())
         self._client = open_client(options, self._auth, headers, reading=may_ask_again(options), no_page=api)
         self._standing = Standing(options, self._client, self._clean)
+        self._answers = SharedAnswers(self._parts, self._standing, self._clean)
         name = f"request/{task.run}/{task.batch}/{task.partition}/{task.attempt_id}"
         self._progress = TaskProgress(link_of(options), name)
         scope = task.run if task.batch is None else f"{task.run}/{task.batch}"
-        self._sending = Sending(
-            options, plan.builder, self._client, scope.encode(), self._clean, self._refuse_unsendable
-        )
+        self._sending = Sending(options, plan.builder, self._client, scope.encode(), self._clean, self._answers.refuse)
 
     def run(self, batches: Iterator[pa.RecordBatch]) -> Generator[pa.RecordBatch]:
         """Every row with its answer.
@@ -152,7 +146,7 @@ class Asking:
         source = Prefetched(batches)
         try:
             if self._options["responses"]:
-                self._log = AskLog(self._options, self._task, self._cleaner)
+                self._answers.log = AskLog(self._options, self._task, self._cleaner)
             schedule = self._client.schedule
             pieces = self._cut.pieces(self._builder.rechunked(source.items(may_block=lambda: schedule.idle)))
             while not self._ended and self._client.stopped is None:
@@ -164,8 +158,8 @@ class Asking:
                         if self._progress.active and outcome.exchange is not None:
                             self._progress.seen(outcome.exchange.elapsed)
                     else:
-                        if self._log is not None:
-                            self._guarded(self._log.tick)
+                        if self._answers.log is not None:
+                            self._guarded(self._answers.log.tick)
                         self._tell_progress()
                     if source.error is not None:
                         self._client.stop(f"the rows could not be read: {source.error}")
@@ -179,8 +173,8 @@ class Asking:
         finally:
             source.close()
             try:
-                if self._log is not None:
-                    self._log.flush()
+                if self._answers.log is not None:
+                    self._answers.log.flush()
             finally:
                 self._client.close()
                 self._tell_progress(done=True)
@@ -208,10 +202,10 @@ class Asking:
         chunk = self._builder.chunk(piece)
         part = Part(chunk)
         self._parts.add(part)
-        if self._log is not None:
-            self._log.identify(chunk, self._builder)
+        if self._answers.log is not None:
+            self._answers.log.identify(chunk, self._builder)
         for row, reason in sorted(chunk.refused.items()):
-            self._refuse_unsendable(part, row, reason)
+            self._answers.refuse(part, row, reason)
         part.keys = self._keys.of(chunk)
         if self._keyed:
             chunk.names = part.keys
@@ -219,31 +213,14 @@ class Asking:
 
     def _asking(self, part: Part) -> Iterator[Request]:
         """The requests of the rows whose answers are neither known nor on their way."""
-        chunk, keys = part.chunk, part.keys
-        settled = dict.fromkeys(chunk.refused, "")
-        rows = [row for row in range(len(chunk)) if row not in settled]
-        known = {} if self._log is None else self._log.find([keys[row] for row in rows])
-        for row in rows:
-            key = keys[row]
-            answer = known.get(key) or self._remembered.get(key)
-            if answer is not None:
-                settled[row] = ""
-                if self._log is not None and key not in known:
-                    self._log.share(part, row, answer)
-                self._parts.answer(part, row, answer)
-                self._heed(part, row, answer)
-            elif key in self._flying:
-                settled[row] = ""
-                self._flying[key].append((part, row))
-            else:
-                self._flying[key] = []
-        chunk.refused = settled
+        chunk = part.chunk
+        chunk.refused = dict.fromkeys(chunk.refused, "") | dict.fromkeys(self._answers.known(part), "")
         for request in self._builder.requests(chunk):
             if self._client.stopped is not None:
                 return
             if self._sending.full:
                 for row in request.tag.rows:
-                    self._give(part, row, Answer("unsent", error=f"not sent: {self._sending.why_full}"))
+                    self._answers.give(part, row, Answer("unsent", error=f"not sent: {self._sending.why_full}"))
                 continue
             ready = self._sending.first(part, request)
             if ready is not None:
@@ -252,41 +229,15 @@ class Asking:
     def _settle(self, outcome: Outcome) -> None:
         part = outcome.request.tag.part
         for row, entry in self._sending.ended(outcome):
-            self._answer(outcome, part, row, entry)
-
-    def _answer(self, outcome: Outcome, part: Part, row: int, entry: Entry) -> None:
-        """Make the answer of one row, write it down and give it to all who wait for it."""
-        kind, status, reason, body, own = entry
-        error = self._clean(reason) if reason else ""
-        if kind != "accepted" and (head := head_of(body)):
-            error = f"{error}: {self._clean(head)}" if error else self._clean(head)
-        answer = answer_of(outcome, kind, status, error, body if own and outcome.exchange is not None else None)
-        if self._log is not None and kind != "unsent":
-            self._log.record(outcome.request, part, row, answer)
-        self._give(part, row, answer)
-
-    def _give(self, part: Part, row: int, answer: Answer) -> None:
-        """Give an answer to the row it was asked for and to all who wait for it."""
-        key = part.keys[row]
-        if answer.lasting:
-            self._remembered.put(key, answer)
-        self._parts.answer(part, row, answer)
-        self._heed(part, row, answer)
-        for other, place in self._flying.pop(key, ()):
-            if self._log is not None and answer.kind != "unsent":
-                self._log.share(other, place, answer)
-            self._parts.answer(other, place, answer)
-
-    def _heed(self, part: Part, row: int, answer: Answer) -> None:
-        self._standing.heed(answer, lambda: self._clean(part.named(row)))
+            self._answers.settle(outcome, part, row, entry)
 
     def _hand_over(self) -> None:
         """Let the parts leave that are whole."""
         while self._parts.ready and self._client.stopped is None:
             self._left += 1
             # Whoever wants a few rows ends this process without a word; most of what it was shown is kept by then.
-            if self._log is not None and self._left & (self._left - 1) == 0:
-                self._log.flush()
+            if self._answers.log is not None and self._left & (self._left - 1) == 0:
+                self._answers.log.flush()
             left = self._parts.leave()
             if self._progress.active:
                 self._progress.rows(answer.kind for answer in left[1])
@@ -301,17 +252,7 @@ class Asking:
     def _nobody_waits(self) -> bool:
         """Whether no more rows are wanted, and what was in flight has been written down or has had its time."""
         since = self._unwanted_since
-        return since is not None and (self._log is None or time.monotonic() > since + _CLOSING)
-
-    def _refuse_unsendable(self, part: Part, row: int, reason: str) -> None:
-        """A row that cannot become a request."""
-        answer = Answer("rejected", error=self._clean(f"not sent: {reason}"))
-        if self._log is not None:
-            self._log.refuse(part, row, answer)
-        self._parts.answer(part, row, answer)
-        self._heed(part, row, answer)
-        for other, place in self._flying.pop(part.keys[row], ()) if part.keys else ():
-            self._refuse_unsendable(other, place, reason)
+        return since is not None and (self._answers.log is None or time.monotonic() > since + _CLOSING)
 
     def _guarded(self, call: Callable[..., None], *arguments: Any) -> None:
         """Make a call that may find the log broken: nothing may be sent unrecorded then."""

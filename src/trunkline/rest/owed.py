@@ -99,16 +99,20 @@ def _columns_written(path: str | None, runs: Sequence[str], df: DataFrame) -> li
 def _by_digests(df: DataFrame, settled: DataFrame, columns: Sequence[str]) -> DataFrame:
     from pyspark.sql import Window
     from pyspark.sql import functions as f
-    from pyspark.sql.types import BinaryType, StructType
+    from pyspark.sql.types import BinaryType, StructField, StructType
 
-    schema = StructType([*df.select(*map(_quoted, columns)).schema.fields]).add(_DIGEST, BinaryType(), nullable=False)
+    # Spark's mapInArrow takes no name with a dot.
+    plain = df.select(*map(_quoted, columns)).toDF(*(f"c{number}" for number in range(len(columns))))
+    schema = StructType([*plain.schema.fields, StructField(_DIGEST, BinaryType(), nullable=False)])
 
     def with_digests(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
-            digests = pa.array(row_digests(batch), pa.binary())
-            yield pa.RecordBatch.from_arrays([*batch.columns, digests], names=[*batch.schema.names, _DIGEST])
+            # Digests hold the names.
+            named = pa.schema([field.with_name(name) for field, name in zip(batch.schema, columns, strict=True)])
+            digests = pa.array(row_digests(pa.RecordBatch.from_arrays(batch.columns, schema=named)), pa.binary())
+            yield pa.RecordBatch.from_arrays([*batch.columns, digests], names=schema.names)
 
-    rows = df.select(*map(_quoted, columns)).mapInArrow(with_digests, schema)
+    rows = plain.mapInArrow(with_digests, schema).toDF(*columns, _DIGEST)
     equal = Window.partitionBy(_DIGEST).orderBy(f.lit(0))
     numbered = rows.withColumn(_NUMBER, f.row_number().over(equal))
     times = settled.select("run_id", *_ROW).distinct().groupBy("row_digest").agg(f.count("*").alias(_SETTLED))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from zoneinfo import ZoneInfo
 
 from trunkline.http.kinds import COLUMN
-from trunkline.http.options import RULES as HTTP_RULES
+from trunkline.http.option_rules import RULES as HTTP_RULES
 from trunkline.options import Options
 from trunkline.rest.bounds import parse_bound
 

@@ -27,7 +27,7 @@ from pyspark.sql.types import (
     TimestampType,
 )
 
-from trunkline.errors import OptionError
+from trunkline.errors import OptionError, TrunklineError
 from trunkline.http.setup import check_files_and_doors
 from trunkline.literals import warn_of_literals
 from trunkline.options import Options
@@ -96,7 +96,7 @@ class RestBatchReader(RestReader, DataSourceReader):
 
     def read(self, partition: RestPartition) -> Iterator[pa.RecordBatch]:  # type: ignore[override]
         """The rows of a partition."""
-        return read_slices(self._plan, partition.slices, partition.tasks)
+        return in_short(read_slices(self._plan, partition.slices, partition.tasks))
 
     def _count_pages(self) -> tuple[int, int]:
         """How many records there are, and how many the first page holds."""
@@ -107,6 +107,17 @@ class RestBatchReader(RestReader, DataSourceReader):
         if walk.total is None or page.envelope is None:
             raise OptionError(f"rest: page.totalField={options['page.totalField']} is not in the answer")
         return walk.total, page.envelope.count
+
+
+def in_short(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches; what ends them is said without the way it came.
+
+    Spark shows the traceback of a task three times over, around its own, and what to do stands in the last line of it.
+    """
+    try:
+        yield from batches
+    except TrunklineError as error:
+        raise error.with_traceback(None) from None
 
 
 def check_schema(schema: StructType, options: Options) -> None:

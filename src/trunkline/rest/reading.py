@@ -13,7 +13,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -50,10 +50,12 @@ class ReadPlan:
     Attributes:
         options: Resolved.
         schema: Of the batches.
+        read: Names it.
     """
 
     options: Options
     schema: pa.Schema
+    read: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
 class PageDecoder:
@@ -72,7 +74,9 @@ class PageDecoder:
         self._json = JsonDecoder(plan.schema, options) if self._format in {"json", "ndjson"} else None
         self._csv = CsvDecoder(plan.schema, options) if self._format == "csv" else None
         self._read = [number for number, name in enumerate(plan.schema.names) if name != options.corrupt_column]
-        self._absent = AbsentFields([plan.schema.field(number) for number in self._read], options.missing)
+        self._absent = AbsentFields(
+            [plan.schema.field(number) for number in self._read], options.missing, read=plan.read
+        )
 
     @property
     def malformed(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from trunkline.http.options import RULES as HTTP_RULES
+from trunkline.http.option_rules import RULES as HTTP_RULES
 from trunkline.options import Options, Rule
 from trunkline.rest.read_rules import page_rule, zone_rule
 from trunkline.rest.request_options import body_type, by_pages, may_ask_again

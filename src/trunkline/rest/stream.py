@@ -17,7 +17,7 @@ from trunkline.polling import AvailableNow, Polling
 from trunkline.rest.follow import source_of, spooled
 from trunkline.rest.options import stream_options
 from trunkline.rest.position import Offset
-from trunkline.rest.reader import RestReader
+from trunkline.rest.reader import RestReader, in_short
 from trunkline.rest.spool import Spool
 
 
@@ -69,8 +69,8 @@ class RestStreamReader(RestReader, DataSourceStreamReader, AvailableNow):  # typ
         """The rows between two offsets."""
         spool = self._plan.options["incremental.spool"]
         if spool is None:
-            return self._source.rows(partition.start, partition.end)
-        return spooled(Spool(spool), self._source, partition.start, partition.end)
+            return in_short(self._source.rows(partition.start, partition.end))
+        return in_short(spooled(Spool(spool), self._source, partition.start, partition.end))
 
     def commit(self, end: Offset) -> None:
         """A batch is done: what the spool kept for replays and look-back before it may go."""

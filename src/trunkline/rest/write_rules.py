@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from trunkline.http.kinds import COLUMN
-from trunkline.http.options import RULES as HTTP_RULES
+from trunkline.http.option_rules import RULES as HTTP_RULES
 from trunkline.options import Options
 from trunkline.rest.write_options import columns_of
 

@@ -43,11 +43,13 @@ class AbsentFields:
         mode: `misspelt`: a field that is in no record of a page is an error where they have one of nearly its name
             that the schema does not take, and else a line in the log. `error`: it is an error. `null`: it is null.
         around: What errors leave out at the beginning of a path: the name of a field that only holds the others.
+        read: Names the read, so that it writes into the log for itself.
     """
 
-    def __init__(self, fields: Iterable[pa.Field], mode: str, around: str = "") -> None:
+    def __init__(self, fields: Iterable[pa.Field], mode: str, around: str = "", read: str = "") -> None:
         self._fields = list(fields)
         self._around = around
+        self._read = read
         self._strict = mode == "error"
         self._unseen = set(_all(self._fields, "")) if mode != "null" else set()
         self._left = _MOST_RECORDS
@@ -94,7 +96,7 @@ class AbsentFields:
                     "schema, or leave out missingFields=error if the API leaves the field out where it is null"
                 )
         if absent:
-            _tell(", ".join(self._shown(prefix + name) for prefix, name in absent))
+            _tell(", ".join(self._shown(prefix + name) for prefix, name in absent), self._read)
 
     @functools.cached_property
     def _taken(self) -> set[tuple[str, str]]:
@@ -181,9 +183,11 @@ def _objects(value: Any, kind: pa.DataType) -> Iterator[Any]:
         yield value
 
 
-@functools.cache
-def _tell(names: str) -> None:
-    """Once in a process: a stream reads the same fields again and again."""
+@functools.lru_cache(maxsize=256)
+def _tell(names: str, read: str) -> None:  # noqa: ARG001 - what it is remembered by
+    """Once for a read in each process: its tasks, and the micro-batches of a stream, find the same."""
     log.warning(
-        "no record of the first has %s: null; is the name right? missingFields=error makes this an error", names
+        "no record so far has %s, which the schema names: null in every row. Compare the name with the API's; where "
+        "it is right, missingFields=null says so, and missingFields=error makes this an error",
+        names,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.rest.paging.api import BASE, Api, Serve, Served, answer, attempt, follow, read
 
 from trunkline.errors import ResponseError
-from trunkline.rest.paging import Ask, Walk, paging_of
+from trunkline.rest.paging import Ask, Paging, Walk, paging_of, styles
 from trunkline.rest.paging.detect import detect, told
 
 AUTO = {"pagination": "auto"}
@@ -281,6 +281,20 @@ def test_a_walk_goes_on_by_the_style_that_was_found() -> None:
     assert walk.ask == Ask(params=(("pageToken", "10"),), rows=10, found=found)
     later = Walk(paging_of(AUTO), first=Ask.from_json(walk.ask.to_json()))
     assert follow(later, serve) == rows[10:]
+
+
+def test_the_style_that_was_found_is_made_once_for_all_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Mapping[str, Any]] = []
+
+    def noted(options: Mapping[str, Any]) -> Paging:
+        made.append(options)
+        return paging_of(options)
+
+    monkeypatch.setattr(styles, "paging_of", noted)
+    rows = [{"id": number} for number in range(100)]
+    walk = Walk(paging_of({**AUTO, "page.size": 4, "page.sizeParam": "once"}))
+    assert follow(walk, SERVERS["nextPageToken"](rows, 4)) == rows
+    assert len(made) == 1
 
 
 def test_what_is_given_is_kept_and_the_rest_is_found() -> None:

@@ -7,6 +7,7 @@ ask = paging.next(ask, answer)       # limit=100, offset=50 after 50 rows; None 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -65,7 +66,7 @@ class AutoPaging:
 
     given: Pairs = ()
 
-    @property
+    @functools.cached_property
     def stop(self) -> Stop:
         """Holds the total to check, if it is given."""
         return Stop.from_options(dict(self.given))
@@ -81,13 +82,13 @@ class AutoPaging:
         Raises:
             ResponseError: No style shows and there may be more, or what that style raises.
         """
-        found = dict(ask.found) or detect(answer, dict(self.given))
-        following = self._style(found).next(ask, answer)
-        return None if following is None else following._replace(found=tuple(found.items()))
+        found = ask.found or tuple(detect(answer, dict(self.given)).items())
+        following = _style(found, self.given).next(ask, answer)
+        return None if following is None else following._replace(found=found)
 
     def following(self, ask: Ask, count: int) -> Ask | None:
         """The page behind one that holds so many rows, where the style that was found can tell."""
-        style = self._style(dict(ask.found)) if ask.found else None
+        style = _style(ask.found, self.given) if ask.found else None
         if not isinstance(style, (OffsetPaging, PagePaging)):
             return None
         return style.following(ask, count)._replace(found=ask.found)
@@ -96,11 +97,8 @@ class AutoPaging:
         """As the style that was found does it."""
         if not ask.found:
             return _place(dict(self.given), "").halved(ask)
-        half = self._style(dict(ask.found)).smaller(ask)
+        half = _style(ask.found, self.given).smaller(ask)
         return None if half is None else half._replace(found=ask.found)
-
-    def _style(self, found: Mapping[str, Any]) -> Paging:
-        return paging_of({**found, **dict(self.given)})
 
 
 Paging: TypeAlias = (
@@ -143,6 +141,12 @@ def paging_of(options: Mapping[str, Any]) -> Paging:
     if style == "nextUrl":
         return NextUrlPaging(place, _needed(options, "page.nextField"), stop, size)
     raise OptionError(f"pagination={style} is unknown")
+
+
+@functools.lru_cache(maxsize=64)
+def _style(found: Pairs, given: Pairs) -> Paging:
+    """The style that `auto` found: the same for every page of a chain."""
+    return paging_of({**dict(found), **dict(given)})
 
 
 def _place(options: Mapping[str, Any], param: str) -> Place:
