@@ -265,6 +265,40 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, told: str) -> None
     assert refused(text) == [told]
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        # The end of a line that began a group is at its indentation.
+        (
+            "a = [\n  { b {\n      c { d = 1\n    }\n  }\n  { e = 2 }\n]",
+            "p.conf:3: { is never closed: a } is missing; seen in line 6: this is no key",
+        ),
+        ("a {\n  b { c = 1\n  d = [ { e = 1 } ]\n}", "p.conf:2: { is never closed: a } is missing"),
+        ("{\n  a = [\n    1\n}\n", "p.conf:2: [ is never closed: a ] is missing"),
+        ("{\n  a = 1\n", "p.conf:1: { is never closed: a } is missing"),
+        # What closes is of the other kind.
+        (
+            "a = [\n  { b = 1, c { d = 1 }\n  { b = 2 }\n]",
+            "p.conf:2: { is never closed: a } is missing; seen in line 3: this is no key",
+        ),
+        # Nothing is indented: by the rules it is the outer one.
+        ("a {\nb {\nc = 1\n}\n", "p.conf:1: { is never closed: a } is missing"),
+        # No brackets: in texts, comments and references.
+        (
+            'a { # {\n  b = "{", c = """[\n{""", d = ${?x} // {\n',
+            "p.conf:1: { is never closed: a } is missing",
+        ),
+        # Another fault comes first, or no bracket is to blame.
+        ("a = x@y\nb {\n", "p.conf:1: @ must stand in quotes"),
+        ("a { b = x@y }\n", "p.conf:1: @ must stand in quotes"),
+        ('a {\n  b = "x\n', "p.conf:2: a quote is never closed"),
+        ("a { b = 1 ] }\n", "p.conf:1: a comma or the end of the line is missing"),
+    ],
+)
+def test_a_bracket_that_is_never_closed_is_told_where_it_was_opened(text: str, told: str) -> None:
+    assert refused(text) == [told]
+
+
 def test_references_to_references_cannot_fill_the_memory() -> None:
     lines = ["a0 = [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n} = [{', '.join([f'${{a{n - 1}}}'] * 10)}]" for n in range(1, 12)]

@@ -106,6 +106,22 @@ def test_without_keys_every_row_of_every_write_runs(place: Place) -> None:
     assert place.ran() == ["a"] * 4
 
 
+def test_a_write_that_has_a_name_starts_its_rows_once(place: Place) -> None:
+    """Equal rows are two runs, in whatever partitions they come; another name is another write."""
+    rows = place.rows(("routed", {"key": "a"}, None), ("routed", {"key": "a"}, None))
+    for name in ("one", "one", "two"):
+        place.write(rows.repartition(3), wait="true", writeId=name)
+    assert place.ran() == ["a"] * 4
+
+
+def test_a_stream_is_given_no_name(spark: SparkSession, tmp_path: Path) -> None:
+    """Its micro-batches have theirs: under one for all, a row that comes again would be no run of its own."""
+    rows = spark.readStream.format("rate").load().selectExpr("'routed' AS job")
+    options = {"platform": "local", "writeId": "one", "checkpointLocation": str(tmp_path)}
+    with pytest.raises(Exception, match="writeId does nothing in a stream"):
+        rows.writeStream.format("jobs").options(**options).start().processAllAvailable()
+
+
 def test_a_task_that_fails_after_rows_were_collected_starts_nothing_twice(place: Place) -> None:
     flag = place.folder / "failed-once"
 

@@ -92,6 +92,11 @@ def dies_once(df: DataFrame) -> DataFrame:
     return df
 
 
+def interrupted(df: DataFrame) -> DataFrame:
+    """What Ctrl+C does, and a notebook that is stopped."""
+    raise KeyboardInterrupt
+
+
 def ask_first(df: DataFrame) -> DataFrame:
     raise PendingApprovalError("somebody must look at it")
 

@@ -336,6 +336,14 @@ def test_what_cannot_be_is_told_with_its_line(files: Files, text: str, told: lis
             "metrics { labels { a = b } }",
             ["metrics needs prometheus or opentelemetry: without one the numbers go nowhere"],
         ),
+        (
+            'metrics.prometheus { pushgateway = "ftp://gateway:9091" }',
+            ["metrics.prometheus.pushgateway is no address: write http://gateway:9091 or gateway:9091"],
+        ),
+        (
+            "metrics.prometheus { pushgateway = gateway:many }",
+            ["metrics.prometheus.pushgateway is no address: write http://gateway:9091 or gateway:9091"],
+        ),
         ("metrics.prometheus { }", ["metrics.prometheus needs port or pushgateway"]),
         (
             "metrics { opentelemetry { endpoint = collector }, labels { a-b = c, __x = d, job = e, step = f } }",
@@ -525,6 +533,25 @@ def test_options_of_other_formats_are_theirs(files: Files) -> None:
         "format = csv, path = /x, options { HEADER = true, fs.s3a.endpoint = x, rescuedDataColumn = r, cryptic = y }",
     ):
         files.read(steps(f"{{ name = a, read {{ {held} }} }}"))
+
+
+def test_a_key_of_a_write_among_its_options_is_told_where_it_stands(files: Files) -> None:
+    """As an option Spark would ignore it. A format's own option of such a name, and another's options, are theirs."""
+    options = "partitionBy = day, output_mode = append, SaveMode = overwrite, mode = FAILFAST, compression = zstd"
+    told = files.told(
+        steps(LIVE.replace(", stream = true", ""), f"{{ name = b, {WRITE}, options {{ {options} }} }} }}")
+    )
+    assert told == [
+        f"p.conf:3: steps.b.write.options.{name} is no option of parquet: write {key}, beside options"
+        for name, key in {
+            "partitionBy": "partition_by", "output_mode": "output_mode", "SaveMode": "mode", "mode": "mode"
+        }.items()
+    ]  # fmt: skip
+    read = "read { format = json, path = /x, options { mode = FAILFAST, stream = true } }"
+    assert files.told(steps(f"{{ name = a, {read} }}")) == [
+        "p.conf:2: steps.a.read.options.stream is no option of json: write stream, beside options"
+    ]
+    files.read(steps("{ name = a, read { format = snowflake, options { partitionBy = day } } }"))
 
 
 def test_a_format_that_is_near_to_none_is_somebodys(files: Files) -> None:

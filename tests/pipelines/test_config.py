@@ -17,7 +17,7 @@ from tests.pipelines.conftest import ONE_STEP, Files
 
 import trunkline.pipelines
 from trunkline.errors import OptionError
-from trunkline.pipelines import config, read_pipeline
+from trunkline.pipelines import config, fields, read_pipeline
 from trunkline.pipelines.problems import section_in
 
 # Every key there is.
@@ -278,7 +278,7 @@ def test_every_key_is_read_by_somebody() -> None:
     assert names - read == {"vars", "description"}
 
 
-def sections(section: type[config.Section]) -> set[type[config.Section]]:
+def sections(section: type[fields.Section]) -> set[type[fields.Section]]:
     inner = {section_in(field.annotation) for field in section.model_fields.values()} - {None}
     return {section}.union(*(sections(one) for one in inner if one is not None))
 
@@ -429,6 +429,22 @@ def test_a_pipeline_that_is_shown_shows_no_value_that_may_be_a_credential(files:
     ]
     assert [text for one in shown for text in (repr(one), str(one)) if "hunter2" in text] == []
     assert repr(found.steps[0].read).startswith("Read(format='jdbc', table=None")
+
+
+def test_a_push_gateway_may_be_written_without_its_scheme(files: Files) -> None:
+    """As Prometheus' own client takes it; a reference is none."""
+    for written, meant in (
+        ("gateway:9091", "http://gateway:9091"),
+        ("gateway", "http://gateway"),
+        ("u:p@gateway:9091/x", "http://u:p@gateway:9091/x"),
+        ("https://gateway", "https://gateway"),
+        ("env:GATEWAY", "env:GATEWAY"),
+        ("vault:kv/push#url", "vault:kv/push#url"),
+    ):
+        metrics = files.read(f'name = x, metrics.prometheus {{ pushgateway = "{written}" }}\n{ONE_STEP}').metrics
+        assert metrics is not None
+        assert metrics.prometheus is not None
+        assert metrics.prometheus.pushgateway == meant
 
 
 def test_null_is_as_if_the_key_were_not_there(files: Files) -> None:

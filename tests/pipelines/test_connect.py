@@ -84,3 +84,45 @@ def test_a_pipeline_runs_and_goes_on_over_connect(
     )
     assert fault_server.count("GET /names/{id}") == 20
     assert len(fault_server.stored("/rows")) == 5
+
+
+MERGING = """
+name = merging
+vars { root = /data }
+spark { remote = "REMOTE" }
+steps = [
+  {
+    name = events
+    read { format = json, stream = true, path = ${vars.root}/in, schema = "id BIGINT, name STRING" }
+    read.options { maxFilesPerTrigger = 1 }
+  }
+  {
+    name = merged
+    write {
+      table = TABLE, mode = merge, merge_keys = id, checkpoint = ${vars.root}/checkpoint, trigger = available_now
+      options { path = ${vars.root}/table }
+    }
+  }
+  { name = again, after = merged, read { table = TABLE } }
+  { name = out, write { format = parquet, path = ${vars.root}/out, mode = overwrite } }
+]
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_stream_merges_over_connect(connect_server: str, tmp_path: Path) -> None:
+    """The micro-batch is written on the server: the first makes the table, the second is a MERGE INTO.
+
+    Spark without jars has no table that can be merged into, so what is seen of the second is that Spark refuses it.
+    """
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.json").write_text('{"id": 1, "name": "Ann"}\n{"id": 2, "name": "Bob"}')
+    text = MERGING.replace("REMOTE", connect_server).replace("TABLE", f"merged_{tmp_path.name}".replace("-", "_"))
+    (tmp_path / "p.conf").write_text(text.replace("/data", f'"{tmp_path}"'))
+    assert started(tmp_path).wait(400) == 0, (tmp_path / "log").read_text()[-3_000:]
+    assert pq.read_table(tmp_path / "out").sort_by("id").to_pydict() == {"id": [1, 2], "name": ["Ann", "Bob"]}
+    (tmp_path / "in" / "b.json").write_text('{"id": 2, "name": "Bobby"}')
+    assert started(tmp_path).wait(400) == 1
+    (failed,) = [step for step in reports(tmp_path)[-1]["steps"] if step["outcome"] == "failed"]
+    assert (failed["name"], "MERGE INTO TABLE" in failed["error"]) == ("merged", True), failed["error"]

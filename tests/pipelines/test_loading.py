@@ -201,11 +201,6 @@ def test_yaml_is_that_of_version_1_2(files: Files) -> None:
         ("p.json", '{"a":' * 99 + "1" + "}" * 99, "p.json:1: nested too deeply"),
         ("p.yaml", "a: " + "[" * 99 + "]" * 99, "p.yaml:1: nested too deeply"),
         ("p.toml", "a = 1", "p.toml: what is it? A pipeline file ends in .conf (HOCON), .yaml, .yml or .json"),
-        (
-            "p.yaml",
-            "a: ${b}",
-            "p.yaml:1: ${b} has no value: set b, or the environment variable b, or write ${?b} where it may be missing",
-        ),
     ],
 )
 def test_what_is_not_well_formed_is_told_with_its_line(files: Files, name: str, text: str, told: str) -> None:
@@ -218,6 +213,29 @@ def test_what_is_not_well_formed_is_told_with_its_line(files: Files, name: str, 
         assert "not JSON at column" in found
     else:
         assert found == told
+
+
+def test_a_reference_to_nothing_is_told_beside_what_else_is_wrong(files: Files) -> None:
+    """In a wrapper too, whose keys stand elsewhere in the file than in the pipeline."""
+    no_value = "has no value: set b, or the environment variable b, or write ${?b} where it may be missing"
+    assert files.told("name: ${b}\nstep: []", "p.yaml") == [
+        "p.yaml: steps is missing",
+        f"p.yaml:1: ${{b}} {no_value}",
+        "p.yaml:2: step is unknown: did you mean steps?",
+    ]
+    text = "root = ${b}\npipeline {\n name = ${?b}${b}, steps = [ { name = a, sql = S, tmeout = 1s } ]\n}"
+    assert files.told(text) == [
+        f"p.conf:1: ${{b}} {no_value}",
+        f"p.conf:3: ${{b}} {no_value}",
+        "p.conf:3: steps.a.tmeout is unknown: did you mean timeout?",
+    ]
+
+
+def test_of_references_that_grow_without_end_nothing_else_is_told(files: Files) -> None:
+    text = "x0 = [1, 1]\n" + "".join(f"x{n} = ${{x{n - 1}}} ${{x{n - 1}}}\n" for n in range(1, 18))
+    told = files.told(f"{text}stepps = []")
+    assert any("the file comes to too much: references refer to each other" in one for one in told)
+    assert [one for one in told if "steps" in one or "name" in one] == []
 
 
 def test_aliases_of_aliases_cannot_fill_the_memory(files: Files) -> None:

@@ -23,7 +23,7 @@ from tests.servers.process import Server, free_port
 from tests.servers.prometheus import Prometheus
 
 from trunkline.errors import OptionError
-from trunkline.pipelines import PipelineError, config, run_pipeline
+from trunkline.pipelines import PipelineError, observability, run_pipeline
 from trunkline.pipelines.metrics import COUNTERS, GAUGES, NUMBERS, Metrics, ended, measured
 from trunkline.pipelines.receivers import flush
 from trunkline.pipelines.report import Report, StepReport
@@ -33,7 +33,7 @@ HERE = "tests.pipelines.steps_of_tests"
 
 
 def opened(name: str, secrets: PipelineSecrets | None = None, **given: Any) -> Metrics:
-    return Metrics(config.Metrics.model_validate(given), name, secrets)
+    return Metrics(observability.Metrics.model_validate(given), name, secrets)
 
 
 def report(name: str, outcome: str) -> Report:
@@ -208,6 +208,38 @@ def test_a_run_that_fails_reaches_an_otlp_receiver(spark: SparkSession, tmp_path
     assert last.numbers["trunkline_runs"]["values"] == {(("outcome", "failed"), *own, ("team", "core")): 1.0}
 
 
+def test_every_step_is_counted_once_with_what_became_of_it(spark: SparkSession, tmp_path: Path, otlp: Otlp) -> None:
+    """Whether it ended well, was skipped, needed what was skipped, was interrupted, or was never begun."""
+    skipped = {"on_failure": "skip"}
+    (tmp_path / "p.json").write_text(
+        json.dumps({
+            "name": "counted",
+            "metrics": {"opentelemetry": {"endpoint": otlp.url}},
+            "steps": [
+                {"name": "few", "sql": "SELECT id FROM range(3)"},
+                {"name": "bad", "call": f"{HERE}:broken", "config": {"password": "x"}, **skipped},
+                {"name": "lost", "sql": "SELECT * FROM bad"},
+                {"name": "spare", "input": "few", "sql": "SELECT * FROM few"},
+                {"name": "good", "input": "few", "sql": "SELECT * FROM few", "on_failure": "fallback:spare"},
+                {"name": "stopped", "input": "few", "call": f"{HERE}:interrupted"},
+                {"name": "out", "write": {"format": "noop", "mode": "append"}},
+            ],
+        })
+    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        run_pipeline(spark, str(tmp_path / "p.json"), runs=str(tmp_path / "runs"))
+    numbers = otlp.requests[-1].numbers
+    counted = {dict(labels)["step"]: (dict(labels)["outcome"], value)
+               for labels, value in numbers["trunkline_steps"]["values"].items()}  # fmt: skip
+    assert counted == {
+        "few": ("success", 1.0), "bad": ("skipped", 1.0), "lost": ("skipped", 1.0), "spare": ("not run", 1.0),
+        "good": ("success", 1.0), "stopped": ("failed", 1.0), "out": ("not run", 1.0),
+    }  # fmt: skip
+    # How long it took is only told of one that ran.
+    seconds = {dict(labels)["step"] for labels in numbers["trunkline_step_seconds"]["values"]}
+    assert seconds == {"few", "bad", "good", "stopped"}
+
+
 def test_a_collector_gets_a_login_and_is_named_by_the_environment(otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
     """The address may be a reference; what stands before its host is sent as a header, and a path is left alone."""
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.name=etl,deployment.environment.name=test")
@@ -238,6 +270,31 @@ def test_a_collector_that_refuses_is_a_notice_without_a_secret(
     assert "hunter2" not in refused + absent + caplog.text
 
 
+@pytest.mark.parametrize(("temporality", "told"), [("cumulative", 0), ("delta", 1), ("LowMemory", 1)])
+def test_an_export_that_was_refused_is_told_unless_a_later_one_made_up_for_it(
+    otlp: Otlp, monkeypatch: pytest.MonkeyPatch, temporality: str, told: int
+) -> None:
+    """A cumulative sum tells again what was refused before; a delta does not."""
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", temporality)
+    monkeypatch.setenv("OTEL_METRIC_EXPORT_INTERVAL", "100")
+    otlp.status = 403
+    metrics = opened("refused", opentelemetry={"endpoint": otlp.url})
+    metrics.count("rows_dropped", 3)
+    # One export may be under way; the one after it tells of the three.
+    seen, deadline = len(otlp.paths), time.monotonic() + 20
+    while len(otlp.paths) < seen + 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    otlp.status = 200
+    metrics.count("rows_dropped", 2)
+    problems = metrics.close()
+    sums = [list(one.numbers["trunkline_rows_dropped"]["values"].values()) for one in otlp.requests
+            if "trunkline_rows_dropped" in one.numbers]  # fmt: skip
+    assert sums[-1] == ([2.0] if told else [5.0])
+    assert len(problems) == told
+    missed = f"metrics: ConnectionError: {otlp.url} did not take all numbers, and none is sent again: Failed to export"
+    assert all(problem.startswith(missed) for problem in problems)
+
+
 def test_numbers_that_no_meter_provider_takes_are_told() -> None:
     """That of the API, which is there when no other was set, keeps none; one that a program has chosen, may."""
     with pytest.raises(LookupError, match="the process no meter provider: the numbers went nowhere"):
@@ -255,6 +312,9 @@ def test_a_gateway_gets_a_login_and_a_dead_one_is_a_notice_without_it(
     (pushed,) = fault_server.ledger()
     assert (pushed.method, pushed.path) == ("PUT", "/metrics/job/daily")
     assert base64.b64decode(pushed.headers["authorization"].removeprefix("Basic ")) == b"me:hunter2"
+    # Without `http://` too.
+    opened("plain", prometheus={"pushgateway": fault_server.url.removeprefix("http://")}).close()
+    assert [one.path for one in fault_server.ledger()] == ["/metrics/job/daily", "/metrics/job/plain"]
     (problem,) = opened("daily", prometheus={"pushgateway": "env:DEAD"}).close()
     assert problem == "metrics: URLError: <urlopen error [Errno 111] Connection refused>"
 

@@ -130,20 +130,26 @@ def test_a_refusal_names_the_place_where_the_rows_may_be_and_no_password(files: 
         assert "hunter2" not in str(caught.value)
 
 
-def test_runs_of_jobs_may_be_repeated_where_they_have_keys(files: Files) -> None:
-    """Nobody knows before Spark whether each row has one: the refusal says what matters."""
-    steps = plan(
-        files.read(
-            'name = daily\nsteps = [ { name = a, sql = "SELECT 1 AS job" },'
-            " { name = started, write { format = jobs, options { platform = local } } } ]"
+def test_runs_of_jobs_are_started_again_under_the_keys_of_the_first_run(files: Files) -> None:
+    """The write bears the name of the run and the step, unless it has one; changed, it may start them elsewhere."""
+    text = (
+        'name = daily\nsteps = [ { name = a, sql = "SELECT 1 AS job" },'
+        " { name = started, write { format = jobs, options { platform = local } } } ]"
+    )
+    steps = plan(files.read(text))
+    for outcome in ("failed", "running"):
+        assert finished(steps, former(steps, a="success", started=outcome)) == set()
+    assert run_name(steps[1].step, "daily-1") == {"writeId": "daily-1-started"}
+    changed = plan(files.read(text.replace("platform = local", "platform = glue, writeId = mine")))
+    assert run_name(changed[1].step, "daily-1") == {}
+    cure = "look there, then say --done started if it is complete, or clean up and say --repeat started"
+    for outcome, told in (
+        ("success", "was done, and the file has changed since"),
+        ("running", "was begun and its end was not seen, and the file has changed since"),
+    ):
+        assert refused(changed, former(steps, a="success", started=outcome)) == (
+            f"started (jobs) {told}: done again, runs could be started twice: {cure}"
         )
-    )
-    told = refused(steps, former(steps, a="success", started="failed"))
-    assert told == (
-        "started (jobs) failed, and some of it may be there: done again, a run without a run_key could be started"
-        " twice: say --repeat started if each row has one, else look there, and say --done started if all are there"
-    )
-    assert finished(steps, former(steps, a="success", started="failed"), repeat=["started"]) == set()
 
 
 def test_the_newest_run_is_the_one_that_no_other_goes_on_with(tmp_path: Path) -> None:
@@ -155,6 +161,21 @@ def test_the_newest_run_is_the_one_that_no_other_goes_on_with(tmp_path: Path) ->
         write_text(f"{tmp_path}/{first}/runners/{run}.json", "{}")
     for named in (first, second, "last"):
         assert newest(str(tmp_path), read_run(str(tmp_path), named, "daily")).run_id == second
+
+
+def test_a_step_that_was_taken_out_of_the_file_and_put_back_was_done_all_the_same(files: Files) -> None:
+    """An append that the first run finished, and that the file of the second did not have, is not done by the third."""
+    runs, whole = str(files.folder / "runs"), FILE.replace("MODE", "mode = append")
+    without = "\n".join(line for line in whole.splitlines() if "name = one" not in line)
+    kept: list[set[str]] = []
+    for text in (whole, without, without, whole):
+        prepared = prepare(files.write(text), (), runs, Resume("last") if kept else None, "console")
+        kept.append({step.name for step in prepared.report.steps if step.outcome == "kept"})
+        for step in prepared.report.steps:
+            step.outcome = "success" if step.name in {"a", "one"} else "failed"
+        prepared.save()
+        killed(prepared)
+    assert kept == [set(), set(), set(), {"one"}]
 
 
 @pytest.mark.parametrize("mode", ["mode = overwrite", "mode = error"])

@@ -8,7 +8,8 @@ from pydantic import BaseModel
 
 from trunkline.jobs.options import TABLE as JOBS
 from trunkline.kinds import DURATION
-from trunkline.pipelines import config, json_schema
+from trunkline.pipelines import config, json_schema, observability
+from trunkline.pipelines.fields import Section
 from trunkline.rest.options import TABLE as REST
 
 
@@ -16,9 +17,10 @@ def test_every_key_of_the_model_is_described() -> None:
     schema = json_schema()
     parts = {"Pipeline": schema, **schema["$defs"]}
     sections = [
-        one for one in vars(config).values()
-        if isinstance(one, type) and issubclass(one, config.Section) and one not in {config.Section, config.Source}
+        one for one in (vars(config) | vars(observability)).values()
+        if isinstance(one, type) and issubclass(one, Section) and one not in {Section, config.Source}
     ]  # fmt: skip
+    assert len(sections) == len(parts)
     for section in sections:
         keys = {field.alias or name for name, field in section.model_fields.items()}
         properties = parts[section.__name__]["properties"]

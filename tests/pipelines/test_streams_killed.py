@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -130,8 +131,14 @@ steps = [
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_stream_that_is_told_to_end_ends_after_its_micro_batch(fault_server: FaultServer, tmp_path: Path) -> None:
-    """SIGTERM in the midst of a micro-batch: exit code 0, a report with its rows, and no row is sent again later."""
+@pytest.mark.parametrize("told", [os.kill, os.killpg])
+def test_a_stream_that_is_told_to_end_ends_after_its_micro_batch(
+    fault_server: FaultServer, tmp_path: Path, told: Callable[[int, int], None]
+) -> None:
+    """SIGTERM in the midst of a micro-batch: exit code 0, a report with its rows, and no row is sent again later.
+
+    To the runner alone, and to its whole process group, to which its Spark belongs too.
+    """
     written(tmp_path, fault_server, LIVE, 3, 20, delay=0.2)
     process = started(tmp_path)
     until = time.monotonic() + 200
@@ -139,7 +146,7 @@ def test_a_stream_that_is_told_to_end_ends_after_its_micro_batch(fault_server: F
         assert process.poll() is None, (tmp_path / "log").read_text()[-3_000:]
         time.sleep(0.05)
     assert len(accepted(fault_server)) < 40
-    process.terminate()
+    told(process.pid, signal.SIGTERM)
     assert process.wait(60) == 0
     # Two files of three, in whatever order Spark takes them.
     assert sorted(accepted(fault_server).values()) == [1] * 40
@@ -150,6 +157,6 @@ def test_a_stream_that_is_told_to_end_ends_after_its_micro_batch(fault_server: F
     until = time.monotonic() + 200
     while len(accepted(fault_server)) < 60 and time.monotonic() < until:
         time.sleep(0.2)
-    process.terminate()
+    told(process.pid, signal.SIGTERM)
     assert process.wait(60) == 0
     assert accepted(fault_server) == Counter(range(60))

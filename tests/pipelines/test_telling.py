@@ -21,7 +21,7 @@ from tests.servers.process import free_port
 
 from trunkline.credentials import Redactor
 from trunkline.errors import OptionError
-from trunkline.pipelines import config, run_pipeline
+from trunkline.pipelines import observability, run_pipeline
 from trunkline.pipelines.calls import PendingApprovalError, called, load_call
 from trunkline.pipelines.config import Pipeline
 from trunkline.pipelines.hooks import Audit, Hooks, notifications, notify
@@ -65,7 +65,7 @@ def test_numbers_are_served_and_pushed_for_prometheus(fault_server: FaultServer)
     """While the run lasts they are served, at its end pushed; the labels of the file are on each of them."""
     fault_server.route("PUT /metrics/*", [{"status": 200}])
     port = free_port()
-    given = config.Metrics.model_validate(
+    given = observability.Metrics.model_validate(
         {
             "labels": {"team": "core"},
             "prometheus": {"port": port, "pushgateway": fault_server.url},
@@ -90,7 +90,7 @@ def test_numbers_are_served_and_pushed_for_prometheus(fault_server: FaultServer)
 
 
 def test_numbers_that_nobody_takes_are_a_notice() -> None:
-    given = config.Metrics.model_validate({"prometheus": {"pushgateway": f"127.0.0.1:{free_port()}"}})
+    given = observability.Metrics.model_validate({"prometheus": {"pushgateway": f"127.0.0.1:{free_port()}"}})
     (problem,) = Metrics(given, "daily").close()
     assert problem.startswith("metrics: URLError: ")
 
@@ -98,7 +98,7 @@ def test_numbers_that_nobody_takes_are_a_notice() -> None:
 def test_numbers_go_to_the_meter_provider_of_the_process() -> None:
     reader = InMemoryMetricReader()
     otel.set_meter_provider(MeterProvider([reader]))
-    metrics = Metrics(config.Metrics.model_validate({"opentelemetry": {}}), "daily")
+    metrics = Metrics(observability.Metrics.model_validate({"opentelemetry": {}}), "daily")
     metrics.count("steps", 2, step="a")
     metrics.gauge("step_seconds", 1.5, step="a")
     assert metrics.close() == []
@@ -187,7 +187,7 @@ def test_a_class_that_refuses_its_configuration_tells_no_secret(files: Files, mo
     picky = {"call": f"{HERE}:Picky", "config": {"token": "env:TOKEN"}}
     told = f"{HERE}:Picky cannot be made: ValueError: what is {{'token': '***'}}?"
     with pytest.raises(OptionError) as caught:
-        Hooks((config.Hook.model_validate(picky),), PipelineSecrets({}), print)
+        Hooks((observability.Hook.model_validate(picky),), PipelineSecrets({}), print)
     assert (str(caught.value), caught.value.__cause__) == (f"hooks[0]: {told}", None)
     held = {"name": "daily", "notify": [picky], "steps": [{"name": "a", "sql": "SELECT 1"}]}
     with pytest.raises(OptionError) as caught:
@@ -214,8 +214,8 @@ def test_a_hook_hears_of_the_events_it_asked_for_and_its_errors_are_told() -> No
     notices: list[str] = []
     steps_of_tests.SEEN.clear()
     given = (
-        config.Hook.model_validate({"call": f"{HERE}:failing_hook", "on": "on_failure"}),
-        config.Hook.model_validate({"call": f"{HERE}:Watching", "on": ["before_step"]}),
+        observability.Hook.model_validate({"call": f"{HERE}:failing_hook", "on": "on_failure"}),
+        observability.Hook.model_validate({"call": f"{HERE}:Watching", "on": ["before_step"]}),
     )
     hooks = Hooks(given, PipelineSecrets({}), notices.append)
     hooks.tell("before_step", step="a")

@@ -121,7 +121,18 @@ def start_prometheus() -> Prometheus:
             "--log.level=warn",
         ]
 
-    return Prometheus(start("prometheus", command))
+    server = start("prometheus", command)
+    deadline = time.monotonic() + 30
+    # It answers before it has opened its database, and until then that it is not available.
+    while not _is_ready(server.url) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return Prometheus(server)
+
+
+def _is_ready(url: str) -> bool:
+    with requests.Session() as session:
+        session.trust_env = False
+        return session.get(f"{url}/-/ready", timeout=10).ok
 
 
 def start_pushgateway() -> Server:

@@ -40,7 +40,7 @@ def formats(_: argparse.Namespace) -> None:
 
 def describe(given: argparse.Namespace) -> None:
     """The options of a format."""
-    from trunkline.options import json_schema
+    from trunkline.option_docs import json_schema
 
     table: Sequence[Option] = importlib.import_module(f"trunkline.{given.format}.options").TABLE
     use = given.use

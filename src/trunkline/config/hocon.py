@@ -19,6 +19,7 @@ import json
 import posixpath
 from collections.abc import Callable, Sequence
 
+from trunkline.config.brackets import CLOSING, unclosed
 from trunkline.config.grammar import Parser
 from trunkline.config.scalars import scalar
 from trunkline.config.tree import Array, Dialect, Join, Node, Object, Place, SyntaxProblem, Value
@@ -63,7 +64,17 @@ def parse_hocon(
     Raises:
         SyntaxProblem: It is no HOCON.
     """
-    return Parser(text, file, include, dialect, base).file()
+    try:
+        return Parser(text, file, include, dialect, base).file()
+    except SyntaxProblem as problem:
+        # That of a file which this one includes is none of its brackets.
+        found = unclosed(text) if problem.place.file == file else None
+        line, of_brackets = problem.place.line, str(problem).endswith(("} is missing", "] is missing"))
+        if found is None or found.line == line or (found.line > line and not of_brackets):
+            raise
+        seen = "" if of_brackets else f"; seen in line {line}: {problem}"
+        sentence = f"{found.sign} is never closed: a {CLOSING[found.sign]} is missing{seen}"
+        raise SyntaxProblem(Place(file, found.line), sentence) from None
 
 
 def parse_json(text: str, file: str, dialect: Dialect) -> Object:

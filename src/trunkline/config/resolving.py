@@ -28,11 +28,13 @@ class Resolved(NamedTuple):
         data: Objects, lists and scalars.
         places: Where each value was said, by its path.
         environment: What came out of environment variables: it may hold credentials, and is cut out of messages.
+        wrong: The paths of the values that have a problem; `()` where it is all of the file.
     """
 
     data: Any
     places: dict[Path, Place]
     environment: set[str]
+    wrong: set[Path]
 
 
 def resolved(
@@ -49,7 +51,7 @@ def resolved(
     """
     resolver = _Resolver(root, environment, problems, dialect, prefix)
     data = resolver.node(root, ())
-    return Resolved(data, resolver.places, resolver.taken)
+    return Resolved(data, resolver.places, resolver.taken, resolver.wrong)
 
 
 class _Undefined:
@@ -70,6 +72,7 @@ class _Resolver:
     ) -> None:
         self.places: dict[Path, Place] = {}
         self.taken: set[str] = set()
+        self.wrong: set[Path] = set()
         self._root = root
         self._environment = environment
         self._problems = problems
@@ -83,7 +86,7 @@ class _Resolver:
         self._values += 1
         if self._values > MOST_VALUES or len(self._open) > _DEEPEST:
             if self._values <= MOST_VALUES * 2:
-                self._problems.append((node.place, "the file comes to too much: references refer to each other"))
+                self._tell(node.place, "the file comes to too much: references refer to each other", ())
             self._values = MOST_VALUES * 2 + 1
             return None
         if path is not None:
@@ -108,6 +111,11 @@ class _Resolver:
         finally:
             self._open.discard(id(node))
 
+    def _tell(self, place: Place, sentence: str, path: Path | None) -> None:
+        self._problems.append((place, sentence))
+        if path is not None:
+            self.wrong.add(path)
+
     def _field(self, nodes: Sequence[Node], path: Path | None) -> Any:
         """What all assignments of a field come to; of those that are being resolved, what stood before."""
         end = next((at for at, node in enumerate(nodes) if id(node) in self._open), len(nodes))
@@ -115,7 +123,7 @@ class _Resolver:
         if path is not None and any(isinstance(one, Object) for one in nodes):
             plain = next((one for one in nodes if isinstance(one, Value) and one.value is not None), None)
             if plain is not None:
-                self._problems.append((plain.place, f"{spoken(path)} is given as a value and as a group of keys"))
+                self._tell(plain.place, f"{spoken(path)} is given as a value and as a group of keys", path)
         merged: Any = _UNDEFINED
         adding = False
         for node in reversed(nodes):
@@ -127,7 +135,7 @@ class _Resolver:
             elif adding and isinstance(value, list):
                 merged = value + merged
             elif adding:
-                self._problems.append((node.place, "+= adds to a list, and this is none"))
+                self._tell(node.place, "+= adds to a list, and this is none", path)
             elif isinstance(value, dict):
                 merged = _merged(value, merged)
             adding = isinstance(node, Array) and node.adds
@@ -148,7 +156,7 @@ class _Resolver:
             self.taken.add(found)
             return found
         if not node.optional:
-            self._problems.append((node.place, self._without(node, name)))
+            self._tell(node.place, self._without(node, name), path)
         return _UNDEFINED
 
     def _named(self, node: Reference) -> bool:
@@ -196,7 +204,7 @@ class _Resolver:
                 spaces.append(space)
             space = ""
         if len(values) > 1 and any(isinstance(part, Reference) and self._named(part) for part in node.parts):
-            self._problems.append((node.place, "a secret is a value of its own: it cannot be joined with text"))
+            self._tell(node.place, "a secret is a value of its own: it cannot be joined with text", path)
         if len(values) <= 1:
             return values[0] if values else _UNDEFINED
         if all(isinstance(value, dict) for value in values):
@@ -207,7 +215,7 @@ class _Resolver:
         if all(isinstance(value, list) for value in values):
             return [item for value in values for item in value]
         if any(isinstance(value, (dict, list)) for value in values):
-            self._problems.append((node.place, "text cannot be joined with a list or an object: write text in quotes"))
+            self._tell(node.place, "text cannot be joined with a list or an object: write text in quotes", path)
             return None
         pieces = [piece for space, value in zip(spaces, values, strict=True) for piece in (space, as_text(value))]
         return "".join(pieces[1:])

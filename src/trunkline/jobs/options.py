@@ -100,6 +100,12 @@ TABLE = (
         "it.", "10s", minimum=0.05, group="Runs", known_as=("pollingInterval", "interval"),
     ),
     Option(
+        "writeId", TEXT,
+        "Names a batch write, so that the same write made again starts only what is missing: rows without a `run_key` "
+        "get keys made of it. With `wait` a run that failed is then started anew. Default: made anew for each write.",
+        example="nightly-2026-05-01", group="Runs", applies=WRITES, known_as=("runId", "idempotencyToken", "txnAppId"),
+    ),
+    Option(
         "artifact", TEXT, "Wheel, zip or Python file that holds the job, by a URI the platform can read.",
         example="s3://bucket/my_project-1.0-py3-none-any.whl", group="Runs", applies=WRITES,
         known_as=("wheel", "whl", "package", "pyFiles"),

@@ -56,7 +56,7 @@ class JobsWriter:
         self._platform: str | None = parsed["platform"][0] if parsed["platform"] else None
         check_columns(schema, platform=self._platform)
         self._options = parsed
-        self._write_id = uuid.uuid4().hex
+        self._write_id = parsed["writeId"] or uuid.uuid4().hex
 
     def write(self, iterator: Iterator[pa.RecordBatch]) -> JobsCommitMessage:
         """Collect the rows of one partition; what is wrong with one is told by `commit`, as Spark repeats a task."""
@@ -81,10 +81,10 @@ class JobsWriter:
             rows_are = "1 row is no run" if len(problems) == 1 else f"{len(problems):,} rows are no runs"
             raise OptionError(f"jobs: {rows_are}; nothing was started", named)
         if wanted:
-            streaming = isinstance(self, DataSourceStreamWriter)
+            repeatable = isinstance(self, DataSourceStreamWriter) or self._options.given("writeId")
             options = resolved_for(self._options, {request.platform for request in wanted})
-            # A restart replays a micro-batch that failed, with the same keys: what failed must not fail it for ever.
-            start_all(wanted, options, again=streaming and options["wait"])
+            # Made again, as after a restart, it has the same keys: what failed must not fail it for ever.
+            start_all(wanted, options, again=repeatable and options["wait"])
 
 
 class JobsBatchWriter(JobsWriter, DataSourceArrowWriter):
@@ -100,6 +100,11 @@ class JobsBatchWriter(JobsWriter, DataSourceArrowWriter):
 
 class JobsStreamWriter(JobsWriter, DataSourceStreamWriter, DataSourceArrowWriter):
     """`df.writeStream.format("jobs")`."""
+
+    def __init__(self, options: Mapping[str, str], schema: StructType) -> None:
+        super().__init__(options, schema)
+        if self._options.given("writeId"):
+            raise OptionError("jobs: writeId does nothing in a stream: its micro-batches have names of their own")
 
     def commit(self, messages: list[WriterCommitMessage | None], batchId: int) -> None:  # type: ignore[override]  # noqa: N803 - Spark's name
         """As for a batch write. A micro-batch that is replayed has the same keys, and starts what is missing."""

@@ -6,20 +6,18 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-
-from pydantic import ValidationError
+from urllib.parse import urlsplit
 
 from trunkline.config.tree import Path, near
 from trunkline.credentials import MASK, is_reference, unresolved
-from trunkline.errors import OptionError
 from trunkline.pipelines.config import Pipeline
-from trunkline.pipelines.loading import Loaded, load, refusal
+from trunkline.pipelines.graph_checks import graph_problems
+from trunkline.pipelines.loading import Loaded, load
 from trunkline.pipelines.metrics import OWN_LABELS
 from trunkline.pipelines.option_checks import option_problems, texts, webhook_problems
 from trunkline.pipelines.own_code import code_problems
-from trunkline.pipelines.planning import FALLBACK, inputs_of, needs_of, sorted_by, streams_of
-from trunkline.pipelines.problems import named, problems_of
-from trunkline.pipelines.running_checks import running_problems
+from trunkline.pipelines.problems import named
+from trunkline.pipelines.remainder import remainder
 from trunkline.pipelines.secrets import ENCRYPTED, ENCRYPTION_KEY, NAMED, PipelineSecrets, is_secret
 from trunkline.pipelines.step_checks import Problem, said_given, step_problems
 
@@ -73,46 +71,42 @@ def read_with_environment(
     Those only: another that holds a password may hold `postgres`, which stands in many a URL.
     """
     loaded = load(uri, overrides, environment)
-    try:
-        pipeline = Pipeline.model_validate(loaded.data)
-    except ValidationError as error:
-        found = problems_of(error, loaded.data)
-        raise _refusal(loaded, found) from None
+    found = remainder(loaded)
+    told, pipeline = found.problems, found.pipeline
     taken = {
         name: value
         for name, value in (os.environ if environment is None else environment).items()
         if loaded.redactor.clean(value) == MASK
     }
-    found = [*_problems(pipeline), *_in_sql(pipeline, taken), *(code_problems(pipeline, uri) if code else ())]
-    if found:
-        raise _refusal(loaded, [(path, _said(pipeline, path, sentence)) for path, sentence in found])
+    if pipeline is not None:
+        beyond = [
+            *_problems(pipeline, names_are_known=found.names_are_known),
+            *_in_sql(pipeline, taken),
+            *(code_problems(pipeline, uri) if code else ()),
+        ]
+        told += [(path, _said(loaded, path, sentence)) for path, sentence in beyond if found.certain(path)]
+    if told or loaded.problems or pipeline is None:
+        raise loaded.refusal(told)
     return pipeline, taken
 
 
-def _refusal(loaded: Loaded, found: Sequence[Problem]) -> OptionError:
-    told = [(loaded.at(path), loaded.told(path, sentence)) for path, sentence in found]
-    return refusal(loaded.file, list(dict.fromkeys(text for _, text in sorted(told, key=lambda one: one[0]))))
-
-
-def _said(pipeline: Pipeline, path: Path, sentence: str) -> str:
-    key = named(path, {"steps": [{"name": step.name} for step in pipeline.steps]})
+def _said(loaded: Loaded, path: Path, sentence: str) -> str:
+    key = named(path, loaded.data)
     return f"{key} {sentence}" if sentence.startswith(_SAYS_OF_KEY) else f"{key}: {sentence}"
 
 
-def _problems(pipeline: Pipeline) -> Iterator[Problem]:
+def _problems(pipeline: Pipeline, *, names_are_known: bool) -> Iterator[Problem]:
     yield from _session(pipeline)
     yield from _told(pipeline)
     yield from _metrics(pipeline)
     yield from _secrets(pipeline)
     names = [step.name for step in pipeline.steps]
-    shape = [problem for at, step in enumerate(pipeline.steps) for problem in step_problems(("steps", at), step, names)]
-    shape += _doubled(names)
-    yield from shape
+    yield from _doubled(names)
+    known = names if names_are_known else None
     for at, step in enumerate(pipeline.steps):
+        yield from step_problems(("steps", at), step, known)
         yield from option_problems(pipeline, ("steps", at), step)
-    # Who takes whose rows is only known where names are, and each step is one thing.
-    if not shape:
-        yield from _graph(pipeline)
+    yield from graph_problems(pipeline)
 
 
 def _session(pipeline: Pipeline) -> Iterator[Problem]:
@@ -154,9 +148,23 @@ def _metrics(pipeline: Pipeline) -> Iterator[Problem]:
             yield ("metrics", "labels", name), "is no name of a label: letters, digits and _"
         elif name in OWN_LABELS:
             yield ("metrics", "labels", name), "is a label that the numbers have already"
+    gateway = given.prometheus.pushgateway if given.prometheus else None
+    if gateway and not is_secret(gateway, "pushgateway") and not _is_url(gateway):
+        yield ("metrics", "prometheus", "pushgateway"), "is no address: write http://gateway:9091 or gateway:9091"
     endpoint = given.opentelemetry.endpoint if given.opentelemetry else None
-    if endpoint and not is_secret(endpoint, "endpoint") and not endpoint.startswith(("http://", "https://")):
+    if endpoint and not is_secret(endpoint, "endpoint") and not _is_url(endpoint):
         yield ("metrics", "opentelemetry", "endpoint"), "is no URL: write http://collector:4318"
+
+
+def _is_url(text: str) -> bool:
+    """Whether a request can be sent there."""
+    try:
+        parts = urlsplit(text)
+        found = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        # Of a port that is none, or a bracket that is not closed.
+        return False
+    return found and not re.search(r"\s", text)
 
 
 def _secrets(pipeline: Pipeline) -> Iterator[Problem]:
@@ -226,27 +234,3 @@ def _doubled(names: Sequence[str]) -> Iterator[Problem]:
         if name.lower() in seen:
             yield ("steps", at, "name"), "is the name of another step: names are unique, in any case of letters"
         seen.add(name.lower())
-
-
-def _graph(pipeline: Pipeline) -> Iterator[Problem]:
-    """What can only be said of all steps together."""
-    inputs = inputs_of(pipeline.steps)
-    at = {step.name: ("steps", number) for number, step in enumerate(pipeline.steps)}
-    order, circle = sorted_by(needs_of(pipeline.steps, inputs))
-    if circle:
-        yield at[circle[0]], f"goes in a circle: {' needs '.join(circle)}"
-        return
-    streams = streams_of({step.name: step for step in pipeline.steps}, order, inputs)
-    for number, step in enumerate(pipeline.steps):
-        path = ("steps", number)
-        taken = inputs[step.name]
-        if step.kind in {"request", "expect", "write"} and len(taken) != 1 and (number or step.input is not None):
-            yield (*path, "input"), f"{step.kind} takes the rows of one step: {said_given(taken)}"
-        yield from running_problems(pipeline, path, step, streams)
-        if step.on_failure.startswith(FALLBACK):
-            other = step.on_failure.removeprefix(FALLBACK)
-            if (other in streams) != (step.name in streams):
-                yield (
-                    (*path, "on_failure"),
-                    f"a stream and a batch cannot stand in for each other: see {other}",
-                )

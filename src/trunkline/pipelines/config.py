@@ -11,29 +11,13 @@ references (`env:NAME`, `vault:...`), `secret:name` and `enc:...` stand as they 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from trunkline.errors import MissingExtraError
+from pydantic import Field
 
-try:
-    from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-except ImportError:
-    raise MissingExtraError('pipelines need pydantic: pip install "trunkline[pipelines]"') from None
+from trunkline.pipelines.fields import Conf, Function, Names, Options, Plain, Seconds, Section, Text
+from trunkline.pipelines.observability import Audit, Hook, Metrics, Notify
 
-from trunkline.pipelines.fields import (
-    Conf,
-    Function,
-    Names,
-    Options,
-    Plain,
-    Seconds,
-    Text,
-    one_or_many,
-    written,
-)
-
-Event = Literal["before_pipeline", "after_pipeline", "before_step", "after_step", "on_failure", "on_retry"]
-Outcome = Literal["success", "failed", "degraded", "pending_approval"]
 SaveMode = Literal["append", "overwrite", "error", "errorifexists", "ignore", "merge"]
 RuleName = Literal[
     "not_null", "unique", "one_of", "between", "matches", "length", "row_count", "freshness", "condition", "references"
@@ -43,27 +27,12 @@ KINDS = ("read", "sql", "call", "request", "expect", "write")
 _NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 
 
-class Section(BaseModel):
-    """A group of keys: unknown ones are refused, and null is as if the key were not there."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
-    # Names that users of other tools try first.
-    known_as: ClassVar[Mapping[str, str]] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_null(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        # A name that nobody knows is refused with null too: in YAML, {sql: SELECT a, b} has a key b.
-        known = {held.alias or name for name, held in cls.model_fields.items()}
-        return {key: value for key, value in given.items() if value is not None or key not in known}
-
-
 class Spark(Section):
     """The session. A master is set only if it stands here: what code sets outranks spark-submit."""
 
-    known_as = {"appName": "app_name", "name": "app_name", "config": "conf", "configuration": "conf", "url": "remote"}
+    known_as: ClassVar[Mapping[str, str]] = {
+        "appName": "app_name", "name": "app_name", "config": "conf", "configuration": "conf", "url": "remote",
+    }  # fmt: skip
 
     app_name: Text | None = None
     """Its name in Spark's UI."""
@@ -71,14 +40,16 @@ class Spark(Section):
     """`local[2]`, `spark://host:7077`. Default: that of spark-submit or of Spark's own configuration."""
     remote: Text | None = None
     """A Spark Connect server, instead of a master: `sc://host:15002`."""
-    conf: Conf = {}
+    conf: Conf = Field(default={})
     """Spark's own settings. Each arrives under the name and with the text that stand here."""
 
 
 class Retry(Section):
     """A failed step is run again."""
 
-    known_as = {"attempts": "max_attempts", "retries": "max_attempts", "delay": "initial_delay", "strategy": "backoff"}
+    known_as: ClassVar[Mapping[str, str]] = {
+        "attempts": "max_attempts", "retries": "max_attempts", "delay": "initial_delay", "strategy": "backoff",
+    }  # fmt: skip
 
     max_attempts: int = Field(3, ge=1)
     """The most runs of it, the first included."""
@@ -95,7 +66,9 @@ class Retry(Section):
 class Breaker(Section):
     """After several failures in a row, in this run and in earlier ones, a step is left alone for a while."""
 
-    known_as = {"threshold": "failure_threshold", "reset_timeout": "timeout", "recovery_timeout": "timeout"}
+    known_as: ClassVar[Mapping[str, str]] = {
+        "threshold": "failure_threshold", "reset_timeout": "timeout", "recovery_timeout": "timeout",
+    }  # fmt: skip
 
     failure_threshold: int = Field(5, ge=1)
     """Failures in a row that open it."""
@@ -106,7 +79,9 @@ class Breaker(Section):
 class Source(Section):
     """What `read` and `write` have in common."""
 
-    known_as = {"type": "format", "location": "path", "url": "options.url", "option": "options", "config": "options"}
+    known_as: ClassVar[Mapping[str, str]] = {
+        "type": "format", "location": "path", "url": "options.url", "option": "options", "config": "options",
+    }  # fmt: skip
 
     format: Text | None = None
     """Any format of Spark's: `rest`, `jobs`, `parquet`, `delta`, `jdbc`, `kafka`."""
@@ -114,7 +89,7 @@ class Source(Section):
     """A table of the catalog, instead of a path."""
     path: Text | None = Field(None, repr=False)
     """Where it is."""
-    options: Options = {}
+    options: Options = Field(default={})
     """The format's options. Those of `rest` and `jobs` are checked before Spark starts."""
 
 
@@ -130,8 +105,11 @@ class Read(Source):
 class Write(Source):
     """Rows to anywhere."""
 
-    known_as = Source.known_as | {"save_mode": "mode", "checkpointLocation": "checkpoint", "outputMode": "output_mode",
-                                  "partitionBy": "partition_by", "checkpoint_location": "checkpoint"}  # fmt: skip
+    known_as: ClassVar[Mapping[str, str]] = {
+        **Source.known_as,
+        "save_mode": "mode", "checkpointLocation": "checkpoint", "outputMode": "output_mode",
+        "partitionBy": "partition_by", "checkpoint_location": "checkpoint",
+    }  # fmt: skip
 
     stream: bool | None = None
     """Whether the input is expected to be a stream. Default: as it comes."""
@@ -152,7 +130,7 @@ class Write(Source):
 class Request(Section):
     """Each row becomes a request, each answer a row."""
 
-    options: Options = {}
+    options: Options = Field(default={})
     """Those of `trunkline.rest.request`."""
     schema_: Text | None = Field(None, alias="schema")
     """Columns of the answer, as in SQL."""
@@ -161,9 +139,11 @@ class Request(Section):
 class Rule(Section):
     """One thing that is expected of the rows."""
 
-    known_as = {"columns": "column", "type": "rule", "check": "rule", "expression": "condition", "sql": "condition",
-                "level": "severity", "action": "severity", "regex": "pattern", "in": "values", "minimum": "min",
-                "maximum": "max"}  # fmt: skip
+    known_as: ClassVar[Mapping[str, str]] = {
+        "columns": "column", "type": "rule", "check": "rule", "expression": "condition", "sql": "condition",
+        "level": "severity", "action": "severity", "regex": "pattern", "in": "values", "minimum": "min",
+        "maximum": "max",
+    }  # fmt: skip
 
     rule: RuleName
     """What is expected."""
@@ -192,7 +172,7 @@ class Rule(Section):
 class Step(Section):
     """One step. It is one of `read`, `sql`, `call`, `request`, `expect`, `write`."""
 
-    known_as = {
+    known_as: ClassVar[Mapping[str, str]] = {
         "type": "call", "class": "call", "function": "call", "component": "call", "source": "read", "sink": "write",
         "load": "read", "query": "sql", "transform": "sql", "validate": "expect", "checks": "expect",
         "quality": "expect", "inputs": "input", "from": "input", "depends_on": "after", "dependsOn": "after",
@@ -211,7 +191,7 @@ class Step(Section):
     """A SELECT over the views of other steps."""
     call: Function | None = None
     """A function or class of yours: `package.module:name`."""
-    config: Plain = {}
+    config: Plain = Field(default={})
     """With `call`: its configuration."""
     request: Request | None = None
     """Each row becomes a request, each answer a row."""
@@ -234,89 +214,23 @@ class Step(Section):
         return next(kind for kind in KINDS if getattr(self, kind) is not None)
 
 
-class Hook(Section):
-    """A function or class of yours that is told of events."""
-
-    known_as = {"event": "on", "events": "on", "class": "call", "type": "call"}
-
-    call: Function
-    """`package.module:name`."""
-    on: Annotated[tuple[Event, ...], BeforeValidator(one_or_many)] = ()
-    """Of which events. Default: those it has a method for."""
-    config: Plain = {}
-    """Its configuration."""
-
-
-class Notify(Section):
-    """Who is told of the end: one of `webhook`, `sns`, `log`, `call`."""
-
-    known_as = {"url": "webhook", "slack": "webhook", "topic": "sns", "logger": "log", "events": "on"}
-
-    on: Annotated[tuple[Outcome, ...], BeforeValidator(one_or_many)] = ("failed", "degraded", "pending_approval")
-    """Of which ends."""
-    webhook: Text | None = Field(None, repr=False)
-    """A URL that is sent JSON, or a reference to it: `env:HOOK_URL`."""
-    sns: Text | None = None
-    """The ARN of an SNS topic."""
-    log: Text | None = None
-    """A logger of Python's."""
-    call: Function | None = None
-    """`package.module:name`, with a method `notify(subject, message)`."""
-    options: Options = {}
-    """With `webhook`: options of the format `rest`, such as `auth.token`."""
-    config: Plain = {}
-    """With `call`: its configuration."""
-
-
-class Prometheus(Section):
-    """Metrics for Prometheus."""
-
-    port: int | None = Field(None, ge=1, le=65535)
-    """Serve them here while the pipeline runs."""
-    pushgateway: Text | None = Field(None, repr=False)
-    """Push them here at the end."""
-
-
-class OpenTelemetry(Section):
-    """Metrics for OpenTelemetry."""
-
-    endpoint: Text | None = Field(None, repr=False)
-    """An OTLP collector. Default: the meter provider of the process."""
-
-
-class Metrics(Section):
-    """Where numbers about the run go."""
-
-    prometheus: Prometheus | None = None
-    """Prometheus."""
-    opentelemetry: OpenTelemetry | None = None
-    """OpenTelemetry."""
-    labels: Annotated[dict[str, str], BeforeValidator(written)] = {}
-    """Added to every number."""
-
-
-class Audit(Section):
-    """A trail of what was done, without secrets."""
-
-    path: Text | None = None
-    """A folder or URI, which gets a file for each run. Default: beside the report of the run."""
-
-
 class Pipeline(Section):
     """A pipeline file."""
 
-    known_as = {"variables": "vars", "spark_conf": "spark.conf", "tasks": "steps", "stages": "steps",
-                "notifications": "notify", "environment": "vars", "tags": "metrics.labels"}  # fmt: skip
+    known_as: ClassVar[Mapping[str, str]] = {
+        "variables": "vars", "spark_conf": "spark.conf", "tasks": "steps", "stages": "steps",
+        "notifications": "notify", "environment": "vars", "tags": "metrics.labels",
+    }  # fmt: skip
 
     name: Text
     """Names its runs."""
     description: Text | None = None
     """For people."""
-    vars: Plain = {}
+    vars: Plain = Field(default={})
     """Values for `${vars.name}`."""
     spark: Spark = Spark()
     """The session."""
-    secrets: dict[str, Text] = {}
+    secrets: dict[str, Text] = Field(default={})
     """References by name, used as `${secrets.name}`; `encryption_key` is the key of values that begin with `enc:`."""
     hooks: tuple[Hook, ...] = ()
     """Functions and classes of yours that are told of events."""

@@ -19,7 +19,7 @@ from trunkline.pipelines.planning import FALLBACK, Planned
 from trunkline.pipelines.step_checks import QUARANTINE
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame, Observation
+    from pyspark.sql import Column, DataFrame, Observation
 
 # Counts arrive from Spark's event queue shortly after the action.
 _ARRIVAL = 5.0
@@ -86,31 +86,37 @@ class Counting:
     def __init__(self) -> None:
         self._observed: dict[str, Observation] = {}
         self._threads: dict[str, threading.Thread] = {}
-        self.rows: dict[str, int] = {}
+        self._found: dict[str, dict[str, int]] = {}
 
     def counted(self, df: DataFrame, name: str) -> DataFrame:
+        """`df`, whose rows are counted under this name."""
+        from pyspark.sql import functions as f
+
+        return self.observed(df, name, [f.count(f.lit(1)).alias("rows")])
+
+    def observed(self, df: DataFrame, name: str, numbers: Sequence[Column]) -> DataFrame:
         """`df`, observed. What was observed under this name before is forgotten."""
         from pyspark.sql import Observation
-        from pyspark.sql import functions as f
 
         self._threads.pop(name, None)
         observation = self._observed[name] = Observation()
-        return df.observe(observation, f.count(f.lit(1)).alias("rows"))
+        return df.observe(observation, *numbers)
 
-    def arrived(self, names: Iterable[str]) -> dict[str, int]:
-        """The counts of these names that are there now, after an action that made their rows succeeded."""
+    def arrived(self, names: Iterable[str]) -> dict[str, dict[str, int]]:
+        """The numbers of these names that are there now, after an action that made their rows succeeded."""
         for name in names:
             if name in self._observed and name not in self._threads:
                 thread = threading.Thread(target=self._take, args=(name, self._observed[name]), daemon=True)
                 self._threads[name] = thread
                 thread.start()
                 thread.join(_ARRIVAL)
-        return {name: self.rows[name] for name in names if name in self.rows}
+        return {name: self._found[name] for name in names if name in self._found}
 
     def _take(self, name: str, observation: Observation) -> None:
         try:
-            rows = int(observation.get["rows"])
+            found = {number: int(value) for number, value in observation.get.items() if value is not None}
         except Exception:  # noqa: BLE001 - a count that did not arrive is unknown, and no reason to fail
             return
-        if self._observed.get(name) is observation:
-            self.rows[name] = rows
+        # Over Connect one may arrive with nothing in it.
+        if found and self._observed.get(name) is observation:
+            self._found[name] = found

@@ -1,14 +1,20 @@
-"""What the keys of a pipeline file may hold: types for pydantic, with how each is read from what stands there."""
+"""What the keys of a pipeline file may hold: types for pydantic, with how each is read, and groups of keys."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Field, WithJsonSchema
+from trunkline.errors import MissingExtraError
+
+try:
+    from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+except ImportError:
+    raise MissingExtraError('pipelines need pydantic: pip install "trunkline[pipelines]"') from None
 
 from trunkline.config.scalars import Number, as_text, bare
 from trunkline.kinds import DOOR, DURATION, duration, text_of
+from trunkline.pipelines.secrets import is_secret
 
 
 def one_or_many(given: Any) -> Any:
@@ -27,6 +33,13 @@ def written(given: Any) -> Any:
 
 def _text(given: Any) -> Any:
     return as_text(given) if isinstance(given, (bool, int, float)) else given
+
+
+def _address(given: Any) -> Any:
+    """Without a scheme it is one of HTTP; a reference stays one."""
+    if not isinstance(given, str) or "://" in given or not given.strip() or is_secret(given, "address"):
+        return given
+    return f"http://{given}"
 
 
 def _seconds(given: Any) -> float:
@@ -58,6 +71,7 @@ def _flat(given: Any, prefix: str = "") -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
+Address = Annotated[str, BeforeValidator(_address), Field(min_length=1)]
 Names = Annotated[
     tuple[Text, ...],
     BeforeValidator(one_or_many),
@@ -69,3 +83,20 @@ Function = Annotated[str, BeforeValidator(_function), WithJsonSchema(DOOR.schema
 Options = Annotated[dict[str, Any], BeforeValidator(written), Field(repr=False)]
 Conf = Annotated[dict[str, str], BeforeValidator(_flat), Field(repr=False)]
 Plain = Annotated[dict[str, Any], BeforeValidator(bare), Field(repr=False)]
+
+
+class Section(BaseModel):
+    """A group of keys: unknown ones are refused, and null is as if the key were not there."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, defer_build=True)
+    # Names that users of other tools try first.
+    known_as: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_null(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        # A name that nobody knows is refused with null too: in YAML, {sql: SELECT a, b} has a key b.
+        known = {held.alias or name for name, held in cls.model_fields.items()}
+        return {key: value for key, value in given.items() if value is not None or key not in known}

@@ -25,8 +25,9 @@ from trunkline.jobs.files import shown, write_text
 from trunkline.jobs.notes import Notes, open_notes
 from trunkline.jobs.notify import LogNotification, SnsNotification, WebhookNotification
 from trunkline.pipelines.calls import Loaded, called, load_with_secrets
-from trunkline.pipelines.config import Event, Hook, Notify, Pipeline
+from trunkline.pipelines.config import Pipeline
 from trunkline.pipelines.logs import cleaned
+from trunkline.pipelines.observability import Event, Hook, Notify
 from trunkline.pipelines.report import Report
 from trunkline.pipelines.secrets import PipelineSecrets, referred, revealed
 

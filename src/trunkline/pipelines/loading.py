@@ -35,12 +35,16 @@ class Loaded:
         data: Plain data. A `pipeline { }` wrapper is taken off, and keys beside it are `vars`.
         places: Where each value was said, by its path in `data`.
         redactor: Cuts out of messages what came from the environment.
+        problems: What is wrong with single values, such as `${...}` without one.
+        wrong: The paths of these values, which are missing in `data` or are not what was meant.
     """
 
     file: str
     data: dict[str, Any]
     places: Mapping[Path, Place]
     redactor: Redactor = field(repr=False)
+    problems: Sequence[tuple[Place, str]] = ()
+    wrong: frozenset[Path] = frozenset()
 
     def at(self, path: Path) -> Place:
         """Where a value was said, or what is around it."""
@@ -49,9 +53,15 @@ class Loaded:
                 return self.places[path[:end]]
         return Place(self.file, 0)
 
-    def told(self, path: Path, sentence: str) -> str:
-        """A problem with its place, and nothing of the environment in it."""
-        return f"{self.at(path)}: {self.redactor.clean(sentence)}"
+    def refusal(self, found: Sequence[tuple[Path, str]]) -> OptionError:
+        """The error of this file: its own problems and others, in its order, with nothing of the environment in them.
+
+        Args:
+            found: Paths in `data`, and what is wrong there.
+        """
+        every = [*self.problems, *((self.at(path), sentence) for path, sentence in found)]
+        told = [f"{place}: {self.redactor.clean(sentence)}" for place, sentence in sorted(every, key=_place)]
+        return _refusal(self.file, list(dict.fromkeys(told)))
 
 
 def load(
@@ -68,7 +78,7 @@ def load(
         environment: Default: that of the process.
 
     Raises:
-        OptionError: It cannot be read, or is not well-formed; with file and line of every problem, and no value.
+        OptionError: It cannot be read, or is not well-formed; with file and line, and no value.
         MissingExtraError: YAML needs pyyaml, a URI needs pyarrow.
     """
     file = shown(uri)
@@ -81,18 +91,21 @@ def load(
         raise OptionError(f"{problem.place}: {problem}", problems=[f"{problem.place}: {problem}"]) from None
     problems = Problems()
     found = resolved(root, os.environ if environment is None else environment, problems, DIALECT, prefix)
-    data, places = found.data, found.places
-    if prefix:
-        data, places = _unwrapped(data, places, problems)
-    redactor = Redactor(found.environment)
-    if problems:
-        told = [f"{place or file}: {redactor.clean(sentence)}" for place, sentence in problems]
-        raise refusal(file, list(dict.fromkeys(told)))
-    return Loaded(file, data, places, redactor)
+    data, places, wrong = found.data, found.places, found.wrong
+    if prefix and () not in wrong:
+        data, places, wrong = _unwrapped(data, places, wrong, problems)
+    told = [(place or Place(file, 0), sentence) for place, sentence in problems]
+    loaded = Loaded(file, data, places, Redactor(found.environment), told, frozenset(wrong))
+    if () in wrong:
+        raise loaded.refusal(())
+    return loaded
 
 
-def refusal(file: str, problems: Sequence[str]) -> OptionError:
-    """The error of a file that is not as it should be."""
+def _place(problem: tuple[Place, str]) -> Place:
+    return problem[0]
+
+
+def _refusal(file: str, problems: Sequence[str]) -> OptionError:
     if len(problems) == 1:
         return OptionError(problems[0], problems=problems)
     return OptionError(f"{file}: {len(problems)} problems", problems=problems)
@@ -185,16 +198,18 @@ def _plain(value: Any, place: Place) -> Node:
 
 
 def _unwrapped(
-    data: dict[str, Any], places: Mapping[Path, Place], problems: Problems
-) -> tuple[dict[str, Any], dict[Path, Place]]:
+    data: dict[str, Any], places: Mapping[Path, Place], wrong: set[Path], problems: Problems
+) -> tuple[dict[str, Any], dict[Path, Place], set[Path]]:
     """What stands in `pipeline { }`, with the keys beside it as variables."""
     inside = dict(data[WRAPPER])
     beside = {key: value for key, value in data.items() if key != WRAPPER}
     variables = inside.get("vars") or {}
+    if not isinstance(variables, Mapping):
+        variables, beside = {}, {}
     for name in beside.keys() & variables.keys():
         problems.append((places.get((name,)), f"{name} is given twice: beside pipeline {{ }} and in vars"))
     moved = {path[1:]: place for path, place in places.items() if path[:1] == (WRAPPER,)}
     moved |= {("vars", *path): place for path, place in places.items() if path and path[0] != WRAPPER}
     if beside or variables:
         inside["vars"] = {**beside, **variables}
-    return inside, moved
+    return inside, moved, {path[1:] if path[0] == WRAPPER else ("vars", *path) for path in wrong}

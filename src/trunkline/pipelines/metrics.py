@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from trunkline.errors import MissingExtraError
-from trunkline.pipelines import config
+from trunkline.pipelines import observability
 from trunkline.pipelines.receivers import LASTING, exporting, flush, push, serve
 from trunkline.pipelines.report import Report, StepReport
 from trunkline.pipelines.secrets import PipelineSecrets, revealed
@@ -47,7 +47,10 @@ class Number(NamedTuple):
 
 
 COUNTERS = {
-    "steps": Number(("step", "outcome"), "Steps of this run that ended so."),
+    "steps": Number(
+        ("step", "outcome"),
+        "Steps by what became of them in this run: each is counted once, also if it was not run.",
+    ),
     "step_retries": Number(("step",), "Runs of a step after its first."),
     "runs": Number(("outcome",), "1 for the outcome of this run."),
 }
@@ -71,15 +74,21 @@ class Metrics:
         pipeline: Its name, a label of every number.
         secrets: Of the run: addresses may be references, and no label shows a secret.
 
+    Attributes:
+        measured: The steps whose end has been told.
+
     Raises:
         MissingExtraError: A library is not installed.
         OptionError: The port is taken, or a reference points to nothing.
     """
 
-    def __init__(self, given: config.Metrics | None, pipeline: str, secrets: PipelineSecrets | None = None) -> None:
+    def __init__(
+        self, given: observability.Metrics | None, pipeline: str, secrets: PipelineSecrets | None = None
+    ) -> None:
         self._secrets = secrets or PipelineSecrets({})
         self._own = {name: self._secrets.clean(text) for name, text in given.labels.items()} if given else {}
         self._pipeline = pipeline
+        self.measured: set[str] = set()
         self._kinds = {**dict.fromkeys(COUNTERS, "counter"), **dict.fromkeys(GAUGES, "gauge")}
         self._values: dict[str, dict[tuple[tuple[str, str], ...], float]] = {}
         self._lock = threading.Lock()
@@ -157,7 +166,7 @@ class Metrics:
             instrument = self._instruments[name]
             instrument.add(value, held) if kind == "counter" else instrument.set(value, held)
 
-    def _open_prometheus(self, given: config.Prometheus) -> None:
+    def _open_prometheus(self, given: observability.Prometheus) -> None:
         try:
             import prometheus_client  # noqa: F401 - whether it is there
         except ImportError:
@@ -185,7 +194,7 @@ class Metrics:
                 made.add_metric([found.get(label, "") for label in labels], value)
             yield made
 
-    def _open_opentelemetry(self, given: config.OpenTelemetry) -> None:
+    def _open_opentelemetry(self, given: observability.OpenTelemetry) -> None:
         try:
             from opentelemetry import metrics
         except ImportError:
@@ -207,8 +216,13 @@ class Metrics:
 
 
 def measured(metrics: Metrics, step: StepReport) -> None:
-    """The numbers of a step that has ended."""
+    """The numbers of a step of which nothing more will become; told once."""
+    if step.name in metrics.measured:
+        return
+    metrics.measured.add(step.name)
     metrics.count("steps", 1, outcome=step.outcome, step=step.name)
+    if step.attempts == 0:
+        return
     metrics.count("step_retries", max(step.attempts - 1, 0), step=step.name)
     metrics.gauge("step_seconds", step.seconds, step=step.name)
     for direction, rows in (("in", step.rows_in), ("out", step.rows_out)):
@@ -224,7 +238,9 @@ def flowing(metrics: Metrics, step: str, rows_in: int, rows_out: int | None) -> 
 
 
 def ended(metrics: Metrics, report: Report) -> None:
-    """The numbers of a run that has ended."""
+    """The numbers of a run that has ended, and of the steps that it did not come to or that ended with it."""
+    for step in report.steps:
+        measured(metrics, step)
     metrics.count("runs", 1, outcome=report.outcome)
     metrics.gauge("run_seconds", report.seconds)
     if report.outcome == "success":

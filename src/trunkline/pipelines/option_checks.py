@@ -8,7 +8,9 @@ from typing import Any
 from trunkline.config.tree import Path
 from trunkline.errors import OptionError
 from trunkline.options import Option
-from trunkline.pipelines.config import Notify, Pipeline, Read, Request, Step, Write
+from trunkline.pipelines.config import Pipeline, Read, Request, Step, Write
+from trunkline.pipelines.observability import Notify
+from trunkline.pipelines.problems import keys_of
 from trunkline.pipelines.secrets import is_secret, referred
 from trunkline.pipelines.spark_names import unknown_option
 from trunkline.pipelines.step_checks import OWN_FORMATS, Problem
@@ -26,7 +28,10 @@ def option_problems(pipeline: Pipeline, path: Path, step: Step) -> Iterator[Prob
         below = (*path, kind, "options")
         name = "rest" if isinstance(part, Request) else part.format
         if name not in OWN_FORMATS:
-            yield from _others(below, name, part.options)
+            misplaced = [] if isinstance(part, Request) else list(_keys_among_options(below, part))
+            yield from misplaced
+            told = {path[-1] for path, _ in misplaced}
+            yield from _others(below, name, {key: value for key, value in part.options.items() if key not in told})
             continue
         given = referred(part.options, pipeline.secrets)
         if not isinstance(part, Request) and part.path:
@@ -66,6 +71,21 @@ def unknown_options(pipeline: Pipeline) -> Iterator[str]:
             for key, value in part.options.items():
                 if not isinstance(value, Mapping) and unknown_option(part.format, key) == "":
                     yield f"steps.{step.name}.{kind}.options.{key} is in no list of {part.format}: Spark may ignore it"
+
+
+def _keys_among_options(below: Path, part: Read | Write) -> Iterator[Problem]:
+    """Keys of a read or write that stand among the options of a format of Spark's, which has none of that name."""
+    names = {name: name for name in keys_of(type(part))} | {
+        name: key for name, key in part.known_as.items() if not key.startswith("options")
+    }
+    keys = {_bare(name): key for name, key in names.items()}
+    for name in part.options:
+        if part.format and _bare(name) in keys and unknown_option(part.format, name) is not None:
+            yield (*below, name), f"is no option of {part.format}: write {keys[_bare(name)]}, beside options"
+
+
+def _bare(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 def _others(below: Path, name: str | None, options: Mapping[str, Any]) -> Iterator[Problem]:

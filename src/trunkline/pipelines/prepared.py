@@ -13,10 +13,11 @@ from trunkline.jobs.files import shown, write_text
 from trunkline.pipelines.calls import Loaded, load_with_secrets
 from trunkline.pipelines.checks import read_with_environment
 from trunkline.pipelines.claims import Claim
-from trunkline.pipelines.config import Notify, Pipeline
+from trunkline.pipelines.config import Pipeline
 from trunkline.pipelines.hooks import Audit, Hooks, notifications, now
 from trunkline.pipelines.logs import cleaned, open_log
 from trunkline.pipelines.metrics import Metrics
+from trunkline.pipelines.observability import Notify
 from trunkline.pipelines.option_checks import unknown_options
 from trunkline.pipelines.own_code import put_on_path
 from trunkline.pipelines.planning import Planned, plan

@@ -9,7 +9,8 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from trunkline.config.tree import Path, near, spoken
-from trunkline.pipelines.config import Pipeline, Section
+from trunkline.pipelines.config import Pipeline
+from trunkline.pipelines.fields import Section
 
 _SAID = {
     "int_parsing": "must be a whole number",

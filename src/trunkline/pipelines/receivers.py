@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -21,6 +22,8 @@ from trunkline.http.message import origin
 # Of its own group in a push gateway: a run that fails leaves it as it was.
 LASTING = "last_success_timestamp_seconds"
 _PUSH_TIMEOUT = 10
+# Preferred temporalities of OTLP's exporter by which sums are told as what was added since the export before.
+_DELTAS = {"DELTA", "LOWMEMORY"}
 
 
 def serve(port: int, families: Callable[[], Iterable[Any]]) -> list[Callable[[], object]]:
@@ -86,6 +89,7 @@ def exporting(endpoint: str, service: str, clean: Callable[[str], str]) -> tuple
         from opentelemetry.exporter.otlp.proto.http.metric_exporter import (  # type: ignore[import-not-found, unused-ignore]
             OTLPMetricExporter,
         )
+        from opentelemetry.sdk.environment_variables import OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE
         from opentelemetry.sdk.metrics import MeterProvider
         from opentelemetry.sdk.metrics.export import MetricExportResult, PeriodicExportingMetricReader
         from opentelemetry.sdk.resources import SERVICE_NAME, OTELResourceDetector, Resource
@@ -97,15 +101,17 @@ def exporting(endpoint: str, service: str, clean: Callable[[str], str]) -> tuple
         # The exporter takes what it is given for the whole URL; people give a collector's, as everywhere else.
         address = address.rstrip("/") + "/v1/metrics"
     headers = {"authorization": _basic(user, password)} if user else None
+    # Where each export tells only what is new, one that did not arrive is lost whatever comes after it.
+    deltas = os.environ.get(OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE, "").strip().upper() in _DELTAS
     arrived = [True]
     said: list[str] = []
 
     class Watched(OTLPMetricExporter):  # type: ignore[misc, unused-ignore]
-        """Remembers whether the last export arrived: the SDK only logs that."""
+        """Remembers whether all that was told arrived: the SDK only logs that."""
 
         def export(self, *sent: Any, **more: Any) -> Any:
             result = super().export(*sent, **more)
-            arrived[0] = result is MetricExportResult.SUCCESS
+            arrived[0] = result is MetricExportResult.SUCCESS and (arrived[0] or not deltas)
             return result
 
     def listen(record: logging.LogRecord) -> bool:
@@ -118,7 +124,8 @@ def exporting(endpoint: str, service: str, clean: Callable[[str], str]) -> tuple
         provider.shutdown()
         log.removeFilter(listen)
         if not arrived[0]:
-            message = f"{origin(address)} did not take the numbers: {' '.join(said) or 'unknown'}"
+            took = "did not take all numbers, and none is sent again" if deltas else "did not take the numbers"
+            message = f"{origin(address)} {took}: {' '.join(said) or 'unknown'}"
             raise ConnectionError(message)
 
     log = logging.getLogger(OTLPMetricExporter.__module__)

@@ -13,7 +13,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -39,6 +39,8 @@ class StepReport:
         target: Where a write went.
         digest: Of what the file said of it.
         fallback: The step whose rows it gave instead.
+        http: Of a write to `rest` with `responses`: `requests`, and how many of them were `repeated`. Of a `request`:
+            `rows_repeated`, the rows that took more than one try, and `most_tries`. Empty where nobody counted.
         expectations: `{"rule", "severity", "passed", "wrong_rows", "rows", "told"}` for each rule.
     """
 
@@ -54,6 +56,7 @@ class StepReport:
     target: str | None = None
     digest: str = ""
     fallback: str | None = None
+    http: dict[str, int] = field(default_factory=dict)
     expectations: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -115,7 +118,8 @@ class Report:
             seconds, retries = (f"{step.seconds:.1f}", str(step.attempts - 1)) if ran else ("-", "-")
             rows.append((step.name, step.kind, _count(step.rows_in), _count(step.rows_out), seconds, retries, outcome))
         lines = [f"{self.pipeline}: {self.outcome} in {self.seconds:.1f} s, run {self.run_id}", "", *aligned(rows)]
-        told = [f"{step.name}: {_short(step.error)}" for step in self.steps if step.error]
+        told = [f"{step.name}: {tries}" for step in self.steps if (tries := _tries(step.http))]
+        told += [f"{step.name}: {_short(step.error)}" for step in self.steps if step.error]
         for step in self.steps:
             told += [f"{step.name}: {rule['told']}" for rule in step.expectations if not rule["passed"]]
         if self.error and not any(step.error and step.error in self.error for step in self.steps):
@@ -155,6 +159,17 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _count(rows: int | None) -> str:
     return "-" if rows is None else f"{rows:,}"
+
+
+def _tries(http: Mapping[str, int]) -> str:
+    """What a line says of requests to an API; nothing where all is as expected."""
+    if http.get("rows_repeated"):
+        rows = http["rows_repeated"]
+        return f"{rows:,} row{'' if rows == 1 else 's'} took more than one request, at most {http['most_tries']:,}"
+    if "requests" in http:
+        repeated = f", {http['repeated']:,} of them repeated" if http["repeated"] else ""
+        return f"{http['requests']:,} request{'' if http['requests'] == 1 else 's'}{repeated}"
+    return ""
 
 
 def _short(text: str) -> str:

@@ -6,7 +6,7 @@
 What is kept: a `write` of a batch that ended well, and all that only such writes need. The rows of reads, queries,
 calls and requests are nowhere; those that a later step needs are made anew. A write that was begun, and of which nobody
 saw the end, may have been done: it is repeated where that cannot double rows (`overwrite`, `merge`, a checkpoint, a
-response log), and refused where it can.
+response log, the keys of `jobs`), and refused where it can.
 """
 
 from __future__ import annotations
@@ -108,7 +108,9 @@ def read_run(runs: str, which: str, pipeline: str) -> Report:
 def newest(runs: str, former: Report) -> Report:
     """The last of the runs that go on with each other, of which this is one: it knows what all of them finished.
 
-    It is the one that no other goes on with: names hold the times of different machines, whose clocks may differ.
+    It is the one that no other goes on with: names hold the times of different machines, whose clocks may differ. Of a
+    step that its file did not have it tells what the last one does whose file had it: a step that is taken out and put
+    back was done all the same.
     """
     from trunkline.pipelines.claims import claimed
 
@@ -116,7 +118,15 @@ def newest(runs: str, former: Report) -> Report:
     reports = [read_run(runs, name, former.pipeline) for name in names if _has_report(runs, name)]
     continued = {report.resumed_from for report in reports}
     last = [report for report in reports if report.run_id not in continued]
-    return last[-1] if last else former
+    if not last:
+        return former
+    found, by_id = last[-1], {report.run_id: report for report in reports}
+    earlier = found.resumed_from
+    while earlier in by_id:
+        before, known = by_id.pop(earlier), {step.name for step in found.steps}
+        found.steps += [step for step in before.steps if step.name not in known]
+        earlier = before.resumed_from
+    return found
 
 
 def finished(
@@ -175,12 +185,21 @@ def finished(
 
 
 def run_name(step: Step, run_id: str) -> dict[str, Any]:
-    """The option that names a write or request with a response log, so that a repeated one knows what was sent."""
-    part = step.request or (step.write if step.write and step.write.format == "rest" else None)
-    held = _lower(part.options) if part else set()
+    """The option that names a write or request, so that one that is made again knows what was done.
+
+    That is `runId` of a response log, and `writeId` of `jobs`.
+    """
+    part = step.request or step.write
+    if part is None:
+        return {}
+    held = _lower(part.options)
     # The name of a run is at most 128 characters long.
     name = step.name if len(step.name) <= _LONGEST_NAME else hashlib.sha256(step.name.encode()).hexdigest()[:12]
-    return {"runId": f"{run_id}-{name}"} if "responses" in held and "runid" not in held else {}
+    made = f"{run_id}-{name}"
+    if step.write is not None and step.write.format == "jobs":
+        return {"writeId": made} if "writeid" not in held else {}
+    logged = step.request is not None or (step.write is not None and step.write.format == "rest")
+    return {"runId": made} if logged and "responses" in held and "runid" not in held else {}
 
 
 def _begun(earlier: StepReport) -> bool:
@@ -206,8 +225,12 @@ def _danger(one: Planned, earlier: StepReport) -> list[str]:
     if mode == "ignore":
         return [f"{name} ({where}, mode ignore) {told}: done again, it would leave half of the rows as all: {cure}"]
     if part.format == "jobs":
-        cure = f"say --repeat {name} if each row has one, else look there, and say --done {name} if all are there"
-        return [f"{name} ({where}) {told}: done again, a run without a run_key could be started twice: {cure}"]
+        if earlier.digest == digest(one.step):
+            # Its rows have the keys that they had: what was started is not started again.
+            return []
+        if earlier.outcome not in _DONE:
+            told += ", and the file has changed since"
+        return [f"{name} ({where}) {told}: done again, runs could be started twice: {cure}"]
     if mode == "append":
         return [f"{name} ({where}, mode append) {told}: done again, rows could be there twice: {cure}"]
     # Spark itself refuses, if anything is there.

@@ -10,11 +10,10 @@ On the command line it is `trunkline run users.conf --override vars.root=/tmp/da
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import MissingExtraError, OptionError, TrunklineError
@@ -27,6 +26,7 @@ from trunkline.pipelines.report import PipelineError, Report
 from trunkline.pipelines.resume import Resume
 from trunkline.pipelines.secrets import hidden, hiding, revealed
 from trunkline.pipelines.settings import configured, restored
+from trunkline.pipelines.signals import TerminatedError, heard, unheard_by_children
 from trunkline.pipelines.spark_names import unknown_settings
 
 if TYPE_CHECKING:
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
 _TOLD = "the process was told to end"
 # How long Spark gets to end the jobs of a run that was told to end.
 _ENDING = 30
-
-
-class _Terminated(BaseException):
-    """SIGTERM came while a step ran."""
 
 
 def run_pipeline(
@@ -102,13 +98,19 @@ def _run(prepared: Prepared, spark: SparkSession | None, source_df: DataFrame | 
             with suppress(Exception):
                 end_jobs(runner.work.spark, report.run_id)
 
+    def told() -> None:
+        """Streams end after their micro-batch, and any other step where it is."""
+        prepared.stopped.append(_TOLD)
+        if not prepared.awaiting:
+            raise TerminatedError
+
     prepared.tell("before_pipeline", None, {"resumed_from": report.resumed_from, "steps": len(report.steps)})
     try:
-        with _until_told(prepared), prepared.claim.kept(lost, prepared.notice):
+        with heard(told), prepared.claim.kept(lost, prepared.notice):
             runner = _begun(prepared, spark, source_df)
             prepared.hooks.tell("before_pipeline", context=runner.work.context())
             runner.run()
-    except (_Terminated, KeyboardInterrupt, SystemExit) as error:
+    except (TerminatedError, KeyboardInterrupt, SystemExit) as error:
         prepared.stopped.append(_TOLD)
         report.outcome, report.failure_type, report.error = "failed", "CANCELLED", _TOLD
         cause = error
@@ -141,7 +143,8 @@ def _begun(prepared: Prepared, spark: SparkSession | None, source: DataFrame | N
     if spark is None:
         places = {"spark.master": given.master, "spark.remote": given.remote}
         set_by_name = {name: text for name, text in places.items() if text}
-        spark = get_spark(given.app_name, set_by_name | hidden(given.conf, conf))
+        with unheard_by_children():
+            spark = get_spark(given.app_name, set_by_name | hidden(given.conf, conf))
         former: dict[str, str | None] = {}
     else:
         former = configured(spark, revealed(conf), prepared.notice)
@@ -153,7 +156,7 @@ def _begun(prepared: Prepared, spark: SparkSession | None, source: DataFrame | N
         tag_jobs(spark, prepared.report.run_id)
         return Runner(prepared, spark, source, former)
     except BaseException:
-        restored(spark, former)
+        restored(spark, former, prepared.notice)
         raise
 
 
@@ -191,7 +194,7 @@ def _closed(prepared: Prepared, runner: Runner | None, cause: BaseException | No
         ending = threading.Thread(target=_let_go, args=(runner, prepared, cause is not None), daemon=True)
         ending.start()
         ending.join(_ENDING)
-        if not isinstance(cause, (_Terminated, KeyboardInterrupt)):
+        if not isinstance(cause, (TerminatedError, KeyboardInterrupt)):
             untag_jobs(runner.work.spark, report.run_id)
     ended(prepared.metrics, report)
     for problem in [*prepared.metrics.close(), *notify(prepared.tellers, report, prepared.secrets.redactor)]:
@@ -230,22 +233,3 @@ def _active() -> SparkSession | None:
 def _application(spark: SparkSession) -> str | None:
     context = getattr(spark, "_sc", None)
     return None if context is None else str(context.applicationId)
-
-
-@contextmanager
-def _until_told(prepared: Prepared) -> Iterator[None]:
-    """SIGTERM ends streams after their micro-batch, and any other step where it is."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def told(*_: Any) -> None:
-        prepared.stopped.append(_TOLD)
-        if not prepared.awaiting:
-            raise _Terminated
-
-    before = signal.signal(signal.SIGTERM, told)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

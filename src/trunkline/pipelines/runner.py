@@ -72,10 +72,12 @@ class Runner:
         report = self._given.report.step(name)
         if name in self._given.keep:
             report.outcome = "kept"
+            measured(self._given.metrics, report)
             if one.step.kind == "write" and (rows := self.work.taken(one)):
                 self.work.give(name, rows[0])
         elif missing := [need for need in asked_of(one) if not self._good(need)]:
             report.outcome, report.error = "skipped", f"needs {missing[0]}, which gave nothing"
+            measured(self._given.metrics, report)
             self._told("after_step", name, outcome="skipped", because=report.error)
         else:
             self._attempts(one, report)
@@ -145,8 +147,10 @@ class Runner:
             self._breakers[name].saw(failed=False)
         report.outcome, report.error, report.error_type = "success", None, None
         if not one.streaming and (one.step.kind in {"write", "expect"} or name in self.work.eager):
-            for found, rows in self.work.counting.arrived([*self.work.ancestors(name), name]).items():
-                self._given.report.step(found).rows_out = rows
+            made = [*self.work.ancestors(name), name]
+            for found, numbers in self.work.counting.arrived(made).items():
+                self._given.report.step(found).rows_out = numbers["rows"]
+            self.work.tell_tries(made)
             rows_in = self._rows_in(one)
             report.rows_in = report.rows_out if one.step.kind == "write" else report.rows_in or rows_in
         measured(self._given.metrics, report)

@@ -11,7 +11,7 @@ from trunkline.pipelines.step_checks import QUARANTINE, RULES, Problem
 # Streaming sinks that Spark lets go without a checkpoint.
 _WITHOUT_CHECKPOINT = ("console", "memory", "noop")
 _CHECKPOINTS = "spark.sql.streaming.checkpointLocation"
-# Formats that show the rows of a write at its end, all or none; and `jobs`, whose `run_key` starts a run once.
+# Formats that show the rows of a write at its end, all or none; and `jobs`, whose keys start a run once.
 _AT_ONCE = ("parquet", "orc", "avro", "csv", "json", "text", "xml", "delta", "iceberg", "hudi", "jobs", "noop")
 
 
@@ -25,7 +25,7 @@ def running_problems(pipeline: Pipeline, path: Path, step: Step, streams: set[st
         streams: The names of those whose rows are a stream.
     """
     streaming = step.name in streams
-    for name in streams & set(step.after):
+    for name in streams & set(step.after) - {step.name}:
         write = next(other.write for other in pipeline.steps if other.name == name)
         if write is None or write.trigger != "available_now":
             yield (*path, "after"), f"{name} is a stream, which ends only as a write with trigger = available_now"

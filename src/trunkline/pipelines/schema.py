@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trunkline.jobs.options import TABLE as JOBS
-from trunkline.options import json_schema as options_schema
+from trunkline.option_docs import json_schema as options_schema
 from trunkline.pipelines.config import Pipeline
 from trunkline.rest.options import TABLE as REST
 

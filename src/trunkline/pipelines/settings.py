@@ -30,15 +30,24 @@ def configured(spark: SparkSession, conf: Mapping[str, str], notice: Callable[[s
             elif before != text:
                 notice(f"spark.conf.{name} is settled when a session starts, and this one has")
     except BaseException:
-        restored(spark, former)
+        restored(spark, former, notice)
         raise
     return former
 
 
-def restored(spark: SparkSession, former: Mapping[str, str | None]) -> None:
-    """Set back what `configured` has changed."""
+def restored(spark: SparkSession, former: Mapping[str, str | None], notice: Callable[[str], None]) -> None:
+    """Set back what `configured` has changed.
+
+    Args:
+        spark: The session.
+        former: What stood there before.
+        notice: Told of each that cannot be set back; the others are all the same.
+    """
     for name, text in former.items():
-        if text is None:
-            spark.conf.unset(name)
-        else:
-            spark.conf.set(name, text)
+        try:
+            if text is None:
+                spark.conf.unset(name)
+            else:
+                spark.conf.set(name, text)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is no reason to keep the others
+            notice(f"spark.conf.{name} could not be set back to what it was: {type(error).__name__}")

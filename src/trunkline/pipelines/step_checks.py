@@ -51,9 +51,15 @@ RULES: dict[str, _Takes] = {
 }
 
 
-def step_problems(path: Path, step: Step, names: Sequence[str]) -> Iterator[Problem]:
-    """What can be said of a step on its own, and of the names in it."""
-    kinds = [kind for kind in KINDS if getattr(step, kind) is not None]
+def step_problems(path: Path, step: Step, names: Sequence[str] | None) -> Iterator[Problem]:
+    """What can be said of a step on its own, and of the names in it.
+
+    Args:
+        path: Of the step.
+        step: One of the pipeline's.
+        names: Of all steps, None where one is not known.
+    """
+    kinds = kinds_of(step)
     if len(kinds) != 1:
         yield path, f"takes one of {', '.join(KINDS)}: {said_given(kinds)}"
     if step.config and step.call is None:
@@ -77,6 +83,11 @@ def step_problems(path: Path, step: Step, names: Sequence[str]) -> Iterator[Prob
         yield from _write((*path, "write"), step.write)
 
 
+def kinds_of(step: Step) -> list[str]:
+    """What a step is: one of six, if it is right."""
+    return [kind for kind in KINDS if getattr(step, kind) is not None]
+
+
 def said_given(names: Sequence[str]) -> str:
     """What a message says of how many there are."""
     return f"{' and '.join(names)} are given" if names else "none is given"
@@ -86,15 +97,15 @@ def _none_of(given: str, choices: Sequence[str]) -> str:
     return none_of("", given, choices, ", ".join(choices)).removeprefix(": ").lstrip()
 
 
-def _step_named(path: Path, step: Step, name: str, names: Sequence[str]) -> Iterator[Problem]:
+def _step_named(path: Path, step: Step, name: str, names: Sequence[str] | None) -> Iterator[Problem]:
     if name == step.name:
         yield path, "names the step itself"
-    elif name not in names:
+    elif names is not None and name not in names:
         guess = near(name, [other for other in names if other != step.name])
         yield path, f"there is no step {name}" + (f": did you mean {guess}?" if guess else "")
 
 
-def _rule(path: Path, step: Step, rule: Rule, names: Sequence[str]) -> Iterator[Problem]:
+def _rule(path: Path, step: Step, rule: Rule, names: Sequence[str] | None) -> Iterator[Problem]:
     takes = RULES[rule.rule]
     given = {
         name for name in Rule.model_fields if name not in {"rule", "severity"} and getattr(rule, name) not in {None, ()}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from trunkline.jobs.files import shown
 from trunkline.kinds import text_of
+from trunkline.pipelines import sinks
 from trunkline.pipelines.config import Pipeline, Read, Request, Write
 from trunkline.pipelines.secrets import PipelineSecrets, referred, revealed
 from trunkline.pipelines.step_checks import OWN_FORMATS
@@ -16,8 +17,6 @@ from trunkline.pipelines.step_checks import OWN_FORMATS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
-
-_PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 
 
 def options_of(part: Read | Write | Request, pipeline: Pipeline, secrets: PipelineSecrets, path: str) -> dict[str, Any]:
@@ -46,23 +45,12 @@ def read(spark: SparkSession, part: Read, options: Mapping[str, Any]) -> DataFra
     return reader.load(part.path) if part.path else reader.load()  # type: ignore[no-any-return]
 
 
-def write(spark: SparkSession, df: DataFrame, part: Write, options: Mapping[str, Any]) -> None:
+def write(df: DataFrame, part: Write, options: Mapping[str, Any]) -> None:
     """Write rows, all of them before this returns."""
-    if part.mode == "merge" and _exists(spark, part):
-        spark.sql(merge_statement(part), source=df)
-        return
-    writer = df.write.options(**options)
-    if part.format:
-        writer = writer.format(part.format)
-    if part.partition_by:
-        writer = writer.partitionBy(*part.partition_by)
-    # The first merge finds nothing there, and must not meet another that began at the same time.
-    mode = "error" if part.mode == "merge" else mode_of(part)
-    writer = writer.mode(mode)
-    if part.table:
-        writer.saveAsTable(part.table)
+    if part.mode == "merge":
+        sinks.merge(_sink(part), options, df)
     else:
-        writer.save(part.path) if part.path else writer.save()
+        sinks.write(df, _sink(part), mode_of(part), options)
 
 
 def start(df: DataFrame, name: str, part: Write, options: Mapping[str, Any]) -> StreamingQuery:
@@ -79,7 +67,7 @@ def start(df: DataFrame, name: str, part: Write, options: Mapping[str, Any]) -> 
 
         writer = writer.trigger(processingTime=f"{int(duration(part.trigger) * 1000)} milliseconds")
     if part.mode == "merge":
-        return writer.foreachBatch(lambda batch, _: write(batch.sparkSession, batch, part, options)).start()
+        return writer.foreachBatch(_merging(df, part, options)).start()
     if part.partition_by:
         writer = writer.partitionBy(*part.partition_by)
     if part.format:
@@ -87,14 +75,6 @@ def start(df: DataFrame, name: str, part: Write, options: Mapping[str, Any]) -> 
     if part.table:
         return writer.toTable(part.table)
     return writer.start(part.path) if part.path else writer.start()
-
-
-def merge_statement(part: Write) -> str:
-    """MERGE INTO for a target that is there. Keys that are null are the same key."""
-    on = " AND ".join(f"t.{quoted(key)} <=> s.{quoted(key)}" for key in part.merge_keys)
-    target = part.table or f"{part.format}.`{part.path}`"
-    matched = "WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *"
-    return f"MERGE INTO {target} AS t USING {{source}} AS s ON {on} {matched}"
 
 
 def mode_of(part: Write) -> str:
@@ -110,21 +90,20 @@ def target_of(part: Write) -> str:
     return shown(" ".join(filter(None, [part.format, part.path or url])))
 
 
-def quoted(name: str) -> str:
-    """A name as SQL takes it."""
-    return name if _PLAIN_NAME.fullmatch(name) else f"`{name}`"
+def _sink(part: Write) -> sinks.Sink:
+    return sinks.Sink(part.format, part.table, part.path, part.partition_by, part.merge_keys)
 
 
-def _exists(spark: SparkSession, part: Write) -> bool:
-    from pyspark.errors import AnalysisException
+def _merging(df: DataFrame, part: Write, options: Mapping[str, Any]) -> Callable[[DataFrame, int], None]:
+    """What merges each micro-batch; over Connect that is on the server, which need not know this package."""
+    merged: Callable[[DataFrame], None]
+    if type(df).__module__.startswith("pyspark.sql.connect"):
+        from trunkline.carry import carried_function
 
-    if part.table:
-        return bool(spark.catalog.tableExists(part.table))
-    try:
-        spark.sql(f"DESCRIBE TABLE {part.format}.`{part.path}`")
-    except AnalysisException:
-        return False
-    return True
+        merged = carried_function("trunkline.pipelines.sinks", "merge", _sink(part), dict(options))
+    else:
+        merged = partial(sinks.merge, _sink(part), options)
+    return lambda batch, _: merged(batch)
 
 
 def _flat(held: Mapping[str, Any], whole: frozenset[str], prefix: str = "") -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import TrunklineError
@@ -17,7 +17,9 @@ from trunkline.pipelines.prepared import Prepared
 from trunkline.pipelines.report import StepReport
 from trunkline.pipelines.resume import run_name
 from trunkline.pipelines.settings import restored
+from trunkline.pipelines.sinks import quoted
 from trunkline.pipelines.streams import ROWS, Running, Streams
+from trunkline.pipelines.tries import tries_of_rows, tries_of_write
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -60,14 +62,16 @@ class Work:
         Args:
             ending: Whether jobs may still run, which are to be ended.
         """
-        if ending:
-            end_jobs(self.spark, self._given.report.run_id)
-        self.streams.stop()
-        for df in self._persisted:
-            df.unpersist()
-        for name in [*self.frames, *(["source_df"] if self._source is not None else [])]:
-            self.spark.catalog.dropTempView(name)
-        restored(self.spark, self._former)
+        try:
+            if ending:
+                end_jobs(self.spark, self._given.report.run_id)
+            self.streams.stop()
+            for df in self._persisted:
+                df.unpersist()
+            for name in [*self.frames, *(["source_df"] if self._source is not None else [])]:
+                self.spark.catalog.dropTempView(name)
+        finally:
+            restored(self.spark, self._former, self._given.notice)
 
     def _seen(self, one: Running) -> None:
         flowing(self._given.metrics, one.name, one.rows_in, one.observed(ROWS, "rows"))
@@ -82,7 +86,7 @@ class Work:
     def give(self, name: str, df: DataFrame) -> None:
         """These are the rows of a step: a view of its name."""
         self.frames[name] = df
-        df.createOrReplaceTempView(steps.quoted(name))
+        df.createOrReplaceTempView(quoted(name))
 
     def taken(self, one: Planned) -> list[DataFrame]:
         """The rows that a step takes, as far as they are there."""
@@ -100,6 +104,12 @@ class Work:
                 found[other] = None
                 waiting += self._planned[other].inputs
         return list(found)
+
+    def tell_tries(self, names: Iterable[str]) -> None:
+        """Put into the report how often rows of these steps, if they are requests, were asked for."""
+        for name in names:
+            for tries in self.counting.arrived([_tries(name)]).values():
+                self._given.report.step(name).http = tries
 
     def once(self, one: Planned, report: StepReport) -> DataFrame | None:
         """One run of a step."""
@@ -135,7 +145,8 @@ class Work:
 
             options = self._options(step.request, path) | self._named(one)
             found: DataFrame = request(given[0], options, step.request.schema_)
-            return found
+            # In a stream nobody counts them.
+            return found if one.streaming else self.counting.observed(found, _tries(step.name), tries_of_rows(options))
         if step.expect is not None:
             return self._expected(one, given[0], report)
         self._write(one, given[0], report)
@@ -175,7 +186,13 @@ class Work:
             counted = df.observe(ROWS, f.count(f.lit(1)).alias("rows"))
             self.streams.add(name, steps.start(counted, name, part, options), one.step.timeout)
         else:
-            steps.write(self.spark, self.counting.counted(df, name), part, options)
+            with tries_of_write(options if part.format == "rest" else {}, report):
+                steps.write(self.counting.counted(df, name), part, options)
+
+
+def _tries(name: str) -> str:
+    """Under which name the tries of a step are counted: no step has it."""
+    return f"{name} tries"
 
 
 def _frame(made: Any, given: list[DataFrame], call: str) -> DataFrame | None:

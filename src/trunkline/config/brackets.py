@@ -1,0 +1,71 @@
+"""Which bracket of a text in HOCON is never closed: the one that a person would name.
+
+    steps = [
+      { name = a, read { format = csv
+      }
+    ]
+
+    unclosed(text)      # Unclosed(2, "{"): by the rules the } closes `read`, and the step is not closed
+
+Who left out a bracket learns of it at the end of the file, or where something stands that cannot stand within. Where
+brackets are closed at the beginning of lines, lines are indented, and there it is seen which one was meant.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+CLOSING = {"{": "}", "[": "]"}
+# Texts and comments are passed over; a quote that is left is one without an end.
+_TOKEN = re.compile(r'"""[\s\S]*?"""+|"(?:[^"\\\n]|\\.)*"|#[^\n]*|(?<![^\s,{}\[\]])//[^\n]*|[{}\[\]"]')
+_INDENT = re.compile(r"[ \t]*")
+
+
+class Unclosed(NamedTuple):
+    """A bracket without its end.
+
+    Attributes:
+        line: Where it stands.
+        sign: `{` or `[`.
+    """
+
+    line: int
+    sign: str
+
+
+class _Open(NamedTuple):
+    line: int
+    sign: str
+    indent: str
+
+
+def unclosed(text: str) -> Unclosed | None:
+    """The bracket of a text that is never closed, None where all are or nobody can tell.
+
+    Args:
+        text: HOCON.
+    """
+    lines = text.split("\n")
+    waiting: list[_Open] = []
+    odd: _Open | None = None
+    number, begin = 1, 0
+    for match in _TOKEN.finditer(text):
+        while begin + len(lines[number - 1]) < match.start():
+            begin += len(lines[number - 1]) + 1
+            number += 1
+        sign = match[0]
+        indent = _INDENT.match(lines[number - 1])[0]  # type: ignore[index]
+        if sign == '"':
+            return None
+        if sign in CLOSING:
+            waiting.append(_Open(number, sign, indent))
+        elif sign in CLOSING.values():
+            if not waiting:
+                return None
+            one = waiting.pop()
+            if sign != CLOSING[one.sign]:
+                return Unclosed(*(odd or one)[:2])
+            if odd is None and begin + len(indent) == match.start() and indent != one.indent:
+                odd = one
+    return Unclosed(*(odd or waiting[-1])[:2]) if waiting else None
