@@ -21,7 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trunkline.jobs.options import TABLE as JOBS
-from trunkline.options import Option, markdown
+from trunkline.option_docs import markdown
+from trunkline.options import Option
 from trunkline.pipelines.schema import markdown as pipeline_markdown
 from trunkline.rest.options import TABLE as REST
 

@@ -12,7 +12,7 @@ import pytest
 
 import trunkline
 from trunkline.cli import FORMATS, main
-from trunkline.options import json_schema
+from trunkline.option_docs import json_schema
 from trunkline.responses import Record, ResponseLog, Task, locate, write_summary
 from trunkline.rest.options import TABLE
 from trunkline.testing import DatabricksApi

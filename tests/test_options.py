@@ -1,8 +1,7 @@
-"""Option tables: one declaration gives parsing, validation, redaction, documentation and a schema."""
+"""Option tables: one declaration gives parsing, validation and redaction."""
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -14,7 +13,7 @@ from trunkline.credentials import Secret
 from trunkline.errors import OptionError
 from trunkline.http.kinds import PARAMS, SECRET_HEADERS, URL
 from trunkline.kinds import BOOLEAN, CHOICE, CREDENTIAL, DURATION, INTEGER, NAMES, SIZE, TEXT
-from trunkline.options import Option, Options, json_schema, markdown, parse
+from trunkline.options import Option, Options, parse
 
 TABLE = (
     Option("url", URL, "Where.", required=True, example="https://h/x", group="One", known_as=("endpoint",)),
@@ -298,46 +297,3 @@ def test_options_are_hard_to_misspell_in_code() -> None:
     """A name that no table has is a KeyError, not None."""
     with pytest.raises(KeyError):
         read({"url": "https://h/x"})["batch.row"]
-
-
-def test_the_documentation_is_a_table_per_group() -> None:
-    """Names, values, defaults and meaning, in the order of declaration."""
-    chosen = [option for option in TABLE if option.name in {"url", "auth.type", "auth.token", "records"}]
-    assert markdown(chosen, use="write") == (
-        "**One**\n\n"
-        "| option | values | default | meaning |\n"
-        "|---|---|---|---|\n"
-        "| `url` | URL | required | Where. |\n"
-        "\n"
-        "**Two**\n\n"
-        "| option | values | default | meaning |\n"
-        "|---|---|---|---|\n"
-        "| `auth.type` | `none`, `apiKey` | `none` | How. |\n"
-        "| `auth.token` | credential |  | Which. |\n"
-    )
-
-
-def test_the_schema_names_every_option() -> None:
-    """Types, choices, defaults; credentials are write-only; unknown keys are errors."""
-    chosen = [option for option in TABLE if option.name in {"url", "auth.type", "auth.token", "tls.verify"}]
-    schema = json_schema(chosen, "test")
-    assert json.loads(json.dumps(schema)) == {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "Options of the format test",
-        "type": "object",
-        "properties": {
-            "url": {"description": "Where.", "type": "string", "pattern": "^https?://", "examples": ["https://h/x"]},
-            "auth.type": {"description": "How.", "type": "string", "enum": ["none", "apiKey"], "default": "none"},
-            "auth.token": {"description": "Which.", "type": "string", "writeOnly": True},
-            "tls.verify": {
-                "description": "Whether.",
-                "anyOf": [{"type": "boolean"}, {"enum": ["true", "false"]}],
-                "default": "true",
-            },
-            "checkpointLocation": True,
-            "queryName": True,
-            "outputMode": True,
-        },
-        "additionalProperties": False,
-        "required": ["url"],
-    }

@@ -6,27 +6,22 @@
     options                 # <rest options: url=https://api.example.com, batch.rows=500>
 
 Keys are found in any case, because Spark lower-cases them, and may be nested, `{"batch": {"rows": 500}}`, in Python.
-Everything that is wrong with a call is reported in one `OptionError`.
+Everything that is wrong with a call is reported in one `OptionError`. `option_docs` makes documentation of a table.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from trunkline.credentials import MASK, Redactor, Secret, resolve
 from trunkline.errors import OptionError
-from trunkline.kinds import BOOLEAN, DURATION, SIZE, Kind
+from trunkline.kinds import DURATION, SIZE, Kind
+from trunkline.option_names import gather, take_path
 
 USES = ("read", "stream", "write", "request")
-# What Spark itself adds to the options of a source or sink; none of them is for the format.
-SPARK_KEYS = ("checkpointLocation", "queryName", "outputMode")
-# Below this ratio a guess at the wanted name is noise.
-_SIMILAR = 0.6
 
 
 @dataclass(frozen=True)
@@ -206,8 +201,8 @@ def parse(
     by_key = {option.name.lower(): option for option in sorted(table, key=lambda option: use in option.applies)}
     table = [option for option in table if by_key[option.name.lower()] is option]
     problems: list[str] = []
-    found = _gather(by_key, raw, use, problems)
-    refused = _take_path(by_key, found, format)
+    found = gather(by_key, raw, use, problems)
+    refused = take_path(by_key, found, format)
     problems += refused
 
     values: dict[str, Any] = {}
@@ -244,36 +239,6 @@ def parse(
     return options
 
 
-def markdown(table: Sequence[Option], use: str | None = None) -> str:
-    """The documentation of a table: a Markdown table per group, in the order of declaration.
-
-    Args:
-        table: The options.
-        use: Only those that apply there; without it, a column says what each is for.
-    """
-    chosen = [option for option in table if use is None or use in option.applies]
-    blocks = []
-    for group in dict.fromkeys(option.group for option in chosen):
-        rows = [_markdown_row(option, uses=use is None) for option in chosen if option.group == group]
-        heading = [f"**{group}**", ""] if group else []
-        columns = ["option", *(["for"] if use is None else []), "values", "default", "meaning"]
-        blocks.append("\n".join([*heading, f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *rows]))
-    return "\n\n".join(blocks) + "\n"
-
-
-def json_schema(table: Sequence[Option], format: str, use: str | None = None) -> dict[str, Any]:  # noqa: A002
-    """JSON Schema (draft 2020-12) of the dotted options, for editors and pipeline files."""
-    chosen = [option for option in table if use is None or use in option.applies]
-    required = [option.name for option in chosen if option.required]
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"Options of the format {format}",
-        "type": "object",
-        "properties": {option.name: _property(option) for option in chosen} | dict.fromkeys(SPARK_KEYS, True),
-        "additionalProperties": False,
-    } | ({"required": required} if required else {})
-
-
 class _UnreadableError(Exception):
     """Stands for a value that could not be read; using it ends a rule."""
 
@@ -281,69 +246,6 @@ class _UnreadableError(Exception):
 def _secrets_in(value: object) -> list[Secret]:
     candidates = value.values() if isinstance(value, dict) else [value]
     return [candidate for candidate in candidates if isinstance(candidate, Secret)]
-
-
-def _gather(by_key: Mapping[str, Option], raw: Mapping[str, Any], use: str, problems: list[str]) -> dict[str, Any]:
-    """What was given, by canonical name; unknown and doubled keys become problems."""
-    found: dict[str, Any] = {}
-    ignored = {key.lower() for key in SPARK_KEYS}
-    for key, value in _flatten(raw, by_key):
-        lower = key.lower()
-        name = by_key[lower].name if lower in by_key else lower
-        if value is None or lower in ignored:
-            continue
-        if lower not in by_key and lower not in {"path", "paths"}:
-            usable = {key: option for key, option in by_key.items() if use in option.applies}
-            problems.append(f"{key} is unknown{_suggestion(lower, usable) or _suggestion(lower, by_key)}")
-        elif name in found:
-            problems.append(f"{name} is given twice")
-        else:
-            found[name] = value
-    return found
-
-
-def _flatten(raw: Mapping[str, Any], by_key: Mapping[str, Option], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys of a nested dict. A dict given to an option is its value; any other is a group."""
-    for key, value in raw.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping) and value and name.lower() not in by_key:
-            yield from _flatten(value, by_key, f"{name}.")
-        else:
-            yield name, value
-
-
-def _take_path(by_key: Mapping[str, Option], found: dict[str, Any], format: str) -> list[str]:  # noqa: A002
-    """`load("https://...")` and `save("https://...")` mean `url`; any other path is refused: the problems."""
-    several = found.pop("paths", None)
-    path = found.pop("path", None)
-    if several is not None:
-        return ["load() takes one URL, not a list"]
-    if path is None:
-        return []
-    if "url" not in by_key:
-        return [f"{format} has no path: leave load() and save() empty"]
-    if not str(path).lower().startswith(("http://", "https://")):
-        return ['the path is no URL: give load("https://..."), save("https://...") or the option url']
-    if found.setdefault("url", path) != path:
-        return ["url is given twice: as an option and as the path"]
-    return []
-
-
-def _suggestion(key: str, by_key: Mapping[str, Option]) -> str:
-    """`: did you mean ...?`, or nothing when no option comes near."""
-    bare = _bare(key)
-    for option in by_key.values():
-        if bare in map(_bare, (option.name, *option.known_as)):
-            return f": did you mean {option.name}?"
-    last = [option.name for option in by_key.values() if bare == _bare(option.name.rpartition(".")[2])]
-    near = difflib.get_close_matches(key, by_key, n=1, cutoff=_SIMILAR)
-    guesses = last[:3] or [by_key[match].name for match in near]
-    return f": did you mean {' or '.join(guesses)}?" if guesses else ""
-
-
-def _bare(name: str) -> str:
-    """Without what people write differently: `retry.maxAttempts`, `retry_max_attempts` and `RetryMaxAttempts`."""
-    return re.sub(r"[._\s-]", "", name).lower()
 
 
 def _raise_all(format: str, problems: Sequence[str]) -> None:  # noqa: A002
@@ -373,25 +275,3 @@ def _amount(kind: Kind, number: float) -> str:
 
 def _spoken(use: str) -> str:
     return {"read": "reading", "stream": "reading a stream", "write": "writing", "request": "request()"}[use]
-
-
-def _markdown_row(option: Option, *, uses: bool) -> str:
-    values = ", ".join(f"`{choice}`" for choice in option.choices) or option.kind.name
-    default = "required" if option.required else "" if option.default is None else f"`{option.default}`"
-    applies = f" {', '.join(option.applies) if len(option.applies) < len(USES) else 'all'} |" if uses else ""
-    return f"| `{option.name}` |{applies} {values} | {default} | {option.doc} |".replace("\n", " ")
-
-
-def _property(option: Option) -> dict[str, Any]:
-    schema: dict[str, Any] = {"description": option.doc} | option.kind.schema
-    if option.choices:
-        schema["enum"] = list(option.choices)
-    if option.kind is BOOLEAN:
-        schema = {"description": option.doc, "anyOf": [{"type": "boolean"}, {"enum": ["true", "false"]}]}
-    if option.default is not None:
-        schema["default"] = option.default
-    if option.example is not None:
-        schema["examples"] = [option.example]
-    if option.kind.secret:
-        schema["writeOnly"] = True
-    return schema

@@ -85,7 +85,7 @@ class Reader(Client, DataSourceReader):
         return [InputPartition((0, middle)), InputPartition((middle, total))] if total else []
 
     def read(self, partition: InputPartition) -> Iterator[Any]:
-        if partition.value is None:
+        if getattr(partition, "value", None) is None:  # up to Spark 4.1 the partition itself is None
             return
         place, end = partition.value
         url: str | None = f"{self.url}?offset={place}&limit=10"

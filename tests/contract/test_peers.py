@@ -20,8 +20,9 @@ from tests.contract import toys
 from tests.contract.toys import Flaw, Toy, flawed
 
 from trunkline.testing import FaultServer
+from trunkline.testing.source_contract import shared_workers
 from trunkline.testing.spark_writer_contract import SparkWriterContract
-from trunkline.testing.writer_contract import WriterContract, shared_workers
+from trunkline.testing.writer_contract import WriterContract
 from trunkline.testing.writer_process import Workers
 
 PEER = "cyber-spark-data-connectors==0.0.8"

@@ -18,9 +18,9 @@ from tests.contract.reader_toys import Toy, flawed
 from trunkline.testing import FaultServer
 from trunkline.testing.reader_contract import ReaderContract
 from trunkline.testing.reader_subject import FAULTS, ReaderSubject
+from trunkline.testing.source_contract import shared_workers
 from trunkline.testing.spark_reader_contract import SparkReaderContract, SparkStreamReaderContract
 from trunkline.testing.stream_reader_contract import StreamReaderContract
-from trunkline.testing.writer_contract import shared_workers
 from trunkline.testing.writer_process import Workers
 
 TOKEN = "t0p-s3cr3t"

@@ -11,9 +11,9 @@ from trunkline.rest.source import RestDataSource
 from trunkline.testing import FaultServer
 from trunkline.testing.reader_contract import ReaderContract
 from trunkline.testing.reader_subject import ReaderSubject
+from trunkline.testing.source_contract import shared_workers
 from trunkline.testing.spark_reader_contract import SparkReaderContract, SparkStreamReaderContract
 from trunkline.testing.stream_reader_contract import StreamReaderContract
-from trunkline.testing.writer_contract import shared_workers
 
 TOKEN = "s3cr3t-of-the-reader"
 SAID = {"auth.type": "bearer", "auth.token": TOKEN, "retry.maxAttempts": "2", "retry.maxDelay": "10ms"}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from trunkline.coordination import link as links
+from trunkline.coordination import links
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,7 @@ from trunkline.errors import MissingExtraError
 SHOWING = """
 from trunkline.coordination.channel import Place
 from trunkline.coordination.coordinator import Coordinator
-from trunkline.coordination.link import link_to
+from trunkline.coordination.links import link_to
 from trunkline.coordination.task import TaskProgress
 
 with Coordinator(host="127.0.0.1", progress=True) as c:

@@ -21,7 +21,8 @@ from tests.rest.asking import ask, ids
 import trunkline
 from trunkline.coordination.channel import place_of
 from trunkline.coordination.coordinator import Coordinator
-from trunkline.coordination.link import Link, link_to
+from trunkline.coordination.link import Link
+from trunkline.coordination.links import link_to
 from trunkline.errors import AuthError, OptionError
 from trunkline.http.auth import Auth
 from trunkline.http.cleaner import Cleaner

@@ -12,13 +12,15 @@ from typing import Any
 
 import pytest
 
-from trunkline.coordination import link as links
+from trunkline.coordination import buckets, links
+from trunkline.coordination import link as one_link
 from trunkline.coordination.certificate import make_certificate
 from trunkline.coordination.channel import Channel, Place
 from trunkline.coordination.coordinator import Coordinator
 from trunkline.coordination.hub import Hub
 from trunkline.coordination.leased_rate import LeasedRate
-from trunkline.coordination.link import Link, link_to
+from trunkline.coordination.link import Link
+from trunkline.coordination.links import link_to
 from trunkline.coordination.server import Server
 from trunkline.credentials import Secret
 from trunkline.errors import OptionError
@@ -29,7 +31,7 @@ FORKING = """
 import os, sys, time
 from trunkline.coordination.channel import Place
 from trunkline.coordination.coordinator import Coordinator
-from trunkline.coordination.link import link_to
+from trunkline.coordination.links import link_to
 
 def works(link):
     rate = link.rate(None, name="", deadline=5.0)
@@ -102,7 +104,8 @@ def served(hub: Hub) -> Iterator[Place]:
 
 def test_a_link_that_rested_works_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """A reused Python worker, or a stream with a pause between two batches."""
-    monkeypatch.setattr(links, "_UNUSED", 0.2)
+    for module in (one_link, buckets):
+        monkeypatch.setattr(module, "UNUSED", 0.2)
     with Coordinator(host="127.0.0.1", rateLimit="50/s") as c:
         link = link_to(place_of(c))
         rate = link.rate(None, name="", deadline=5.0)

@@ -658,3 +658,46 @@ def test_a_thousand_rows_leave_the_server_within_milliseconds(fault_server: Faul
     times = sorted(e.elapsed or 0 for e in fault_server.ledger()[20:])
     assert times[len(times) // 2] < 0.005
     assert json.dumps(fault_server.served("/items")) == json.dumps([*range(20_000), *range(20_000)])
+
+
+@pytest.mark.parametrize(
+    "step",
+    [{"delay": 0.001}, {"gzip": True}, {"chunked": 7}, {"headers": {"X-A": "1"}}, {"fault": "drip", "interval": 0}, {}],
+    ids=str,
+)
+def test_a_step_that_names_no_answer_serves_a_page(fault_server: FaultServer, step: dict[str, Any]) -> None:
+    """With the options of the dataset: nobody who slows or packs a page means an empty one."""
+    fault_server.dataset("GET /items", count=5, size=2, records="data", steps=[{**step, "times": 2}], **IDS)
+    pages = [body(fault_server, params={"offset": place}) for place in (0, 2, 4)]
+    assert [ids(page["data"]) for page in pages] == [[0, 1], [2, 3], [4]]
+    assert fault_server.served("/items") == [0, 1, 2, 3, 4]
+
+
+def test_a_fault_of_a_dataset_breaks_a_page(fault_server: FaultServer) -> None:
+    """Half of a page is there when it is cut, and no row counts as served."""
+    fault_server.dataset("GET /items", count=5, size=5, steps=[{"fault": "truncate"}], **IDS)
+    received, end = exchange_bytes(fault_server, get("/items"))
+    head, _, cut = received.partition(b"\r\n\r\n")
+    whole = ask(fault_server).content
+    assert (cut, end, f"Content-Length: {len(whole)}".encode() in head) == (whole[: len(whole) // 2], "closed", True)
+    assert fault_server.served("/items") == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("step", "status", "text"),
+    [
+        ({"status": 200}, 200, ""),
+        ({"status": 503}, 503, ""),
+        ({"body": "<html>"}, 200, "<html>"),
+        ({"bearer": ["t"]}, 401, ""),
+        ({"redirect": "/v2"}, 307, ""),
+    ],
+    ids=str,
+)
+def test_a_step_that_names_its_answer_gives_it(
+    fault_server: FaultServer, step: dict[str, Any], status: int, text: str
+) -> None:
+    """A status, a body, a refusal or a redirect is no page."""
+    fault_server.dataset("GET /items", count=5, steps=[{**step, "times": 1}], **IDS)
+    answer = ask(fault_server, allow_redirects=False)
+    assert (answer.status_code, answer.text) == (status, text)

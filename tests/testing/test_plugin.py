@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -58,3 +60,38 @@ def test_fixtures_fail_tests_and_keep_them_apart(pytester: pytest.Pytester) -> N
             "*the fault server does not run*",
         ]
     )
+
+
+def test_failed_assertions_of_contracts_show_their_values(pytester: pytest.Pytester) -> None:
+    """Those of every contract, though the test file imports it before pytest has heard of the plugin."""
+    pytester.makepyfile(
+        test_inner="""
+        from trunkline.testing import ReaderContract, WriterContract
+        from trunkline.testing.transport_contract import TransportContract
+        from trunkline.testing.transport_contract.subject import eventually
+
+        pytest_plugins = ["trunkline.testing.plugin"]
+
+        class Source:
+            @property
+            def name(self):
+                return "odd"
+
+        class TestWriter(WriterContract):
+            source = Source
+
+        class TestReader(ReaderContract):
+            source = Source
+
+        def test_transport(monkeypatch):
+            monkeypatch.setattr("trunkline.testing.transport_contract.subject.PATIENCE", 0)
+            eventually(lambda: False)
+        """
+    )
+    result = pytester.runpytest_subprocess(
+        "-q", "-p", "no:pytest_spark", "-W", "error", "-k", "class_method or transport"
+    )
+    shown = result.stdout.str()
+    assert result.parseoutcomes()["failed"] == 3
+    assert shown.count("+  where False = <function ismethod") == 2
+    assert re.search(r"it never came to hold\nE +assert [\d.]+ < [\d.]+", shown)

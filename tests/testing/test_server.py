@@ -13,6 +13,7 @@ import sys
 import textwrap
 import time
 from calendar import timegm
+from itertools import islice
 from typing import Any
 
 import psutil
@@ -543,10 +544,58 @@ def test_a_server_that_died_is_reported_with_its_last_words() -> None:
 def test_the_control_port_wants_the_key(fault_server: FaultServer) -> None:
     """A stranger on the host gets the connection closed and no word."""
     assert fault_server._running is not None
-    control = fault_server._running._control
-    assert control is not None
-    with socket.create_connection(control.getpeername(), timeout=5) as stranger:
+    with socket.create_connection(("127.0.0.1", fault_server._running._control_port), timeout=5) as stranger:
         for frame in (b'{"key": "guess"}', b'{"command": "stats"}'):
             stranger.sendall(len(frame).to_bytes(4, "big") + frame)
         with contextlib.suppress(ConnectionResetError):
             assert stranger.recv(100) == b""
+
+
+def test_followed_requests_are_told_when_they_are_over(fault_server: FaultServer) -> None:
+    """In the order they end, whole or broken, from the call on, and the ledger keeps its own order."""
+    fault_server.route("GET /early", [{}])
+    fault_server.route("GET /slow", [{"delay": 0.2}])
+    fault_server.route("GET /reset", [{"fault": "reset"}])
+    requests.get(fault_server.url_for("/early"), timeout=5)
+    following = fault_server.follow()
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(requests.get, fault_server.url_for("/slow"), timeout=5)
+        fault_server.wait_for("/slow")
+        with pytest.raises(requests.ConnectionError):
+            requests.get(fault_server.url_for("/reset"), timeout=5)
+        told = [(one.path, one.status, one.fault) for one in islice(following, 2)]
+        slow.result()
+    assert told == [("/reset", None, "reset"), ("/slow", 200, None)]
+    assert [one.path for one in fault_server.ledger()] == ["/early", "/slow", "/reset"]
+
+
+def test_who_follows_no_more_is_no_error(fault_server: FaultServer) -> None:
+    """The server goes on, and `verify` finds nothing wrong in it."""
+    fault_server.route("GET /a", [{}])
+    following = fault_server.follow()
+    requests.get(fault_server.url_for("/a"), timeout=5)
+    assert next(following).path == "/a"
+    del following
+    for _ in range(5):
+        requests.get(fault_server.url_for("/a"), timeout=5)
+        time.sleep(0.02)
+    fault_server.verify()
+    assert fault_server.count("GET /a") == 6
+
+
+def test_following_ends_with_the_server() -> None:
+    with FaultServer() as server:
+        following = server.follow()
+    assert list(following) == []
+
+
+def test_a_server_on_a_port_of_ones_choice_keeps_it() -> None:
+    """Also when it is started again: an address that others know stays good."""
+    with FaultServer() as server:
+        port = server.port()
+    for _ in range(2):
+        with FaultServer(port=port) as server:
+            server.route("GET /a", [{}])
+            assert server.url == f"http://127.0.0.1:{port}"
+            server.renew()
+            assert server.port() == port

@@ -8,7 +8,10 @@
     server        the hub behind HTTPS, in a thread
     channel       the wire to it, and whom it trusts
     outbox        what tasks tell and ask, until a call has carried it
+    contact       whether it answers
+    buckets       the rates that a worker's tasks keep to
     link          the worker's side: one per process
+    links         where a process finds its own
     task          one task's part of it
     coordinator   what users start
 

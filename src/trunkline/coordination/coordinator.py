@@ -22,7 +22,8 @@ from trunkline.credentials import Secret, resolve
 from trunkline.errors import OptionError, TrunklineError
 from trunkline.http.auth import Auth
 from trunkline.http.oauth2 import Masked
-from trunkline.http.options import AUTH, ENGINE, auth_rule, tls_rule
+from trunkline.http.option_rules import auth_rule, tls_rule
+from trunkline.http.options import AUTH, ENGINE
 from trunkline.options import Options, parse
 
 if TYPE_CHECKING:

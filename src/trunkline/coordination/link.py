@@ -18,39 +18,31 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping
 
+from trunkline.coordination.buckets import UNUSED, Buckets, Windows
 from trunkline.coordination.channel import Channel, Place
+from trunkline.coordination.contact import LOST_AFTER, Contact
 from trunkline.coordination.leased_rate import LeasedRate
-from trunkline.coordination.leases import SHORTEST, Lease
+from trunkline.coordination.leases import SHORTEST
 from trunkline.coordination.login import Login
 from trunkline.coordination.outbox import Outbox
 from trunkline.credentials import Secret
 from trunkline.errors import AuthError, OptionError, UnavailableError
 from trunkline.http.oauth2 import Masked
 
-Windows = Sequence[tuple[float, float]]
-
 # What tasks did is told, and what siblings did is heard, so often at least.
 _TELL_EVERY = 1.0
-# Without an answer for so long the coordinator counts as lost; a call that failed is repeated meanwhile.
-_LOST_AFTER, _AGAIN = 1.0, 0.2
-# Between two calls of a lost coordinator.
-_LOST_EVERY = 1.0
-# A link that no task has used for so long gives back what it has, and its thread ends.
-_UNUSED = 3.0
 # How long the end of a task waits for its last report to be taken in.
 _LAST_WORD = 1.0
 # A login that ended between a look at it and its use is used: a server that refuses it asks for another.
 _GRACE = 0.5
-# Links that a process keeps: one that served a hundred queries, each with a coordinator, has use for the last few.
-_MOST_LINKS = 16
+
+log = logging.getLogger("trunkline.coordinator")
 
 
 class Link:
-    """All that the tasks of a process know of one coordinator. Get it from `link_to`."""
+    """All that the tasks of a process know of one coordinator. Get it from `links.link_to`."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -62,16 +54,13 @@ class Link:
         self._name = f"{os.getpid()}-{uuid.uuid4().hex}"
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._rates: dict[str, tuple[Windows | None, LeasedRate]] = {}
-        self._windows: dict[str, Windows] = {}
+        self._buckets = Buckets(self._use)
         self._login = Login()
         self._nothing: Mapping[str, str] = Masked({})
         self._outbox = Outbox()
         self._used_at = -math.inf
-        self._called_at = -math.inf
-        self._failed_since: float | None = None
-        self._urgent = False
-        self._lost = self._warned = False
+        self._contact = Contact()
+        self._urgent = self._warned = False
         self._deadline = 600.0
         self._share = 0.0
 
@@ -85,9 +74,7 @@ class Link:
         """
         with self._condition:
             self._deadline = deadline
-            if name not in self._rates:
-                self._rates[name] = (windows, LeasedRate(self._use))
-            rate = self._rates[name][1]
+            rate = self._buckets.rate(name, windows)
             rate.touched_at = time.monotonic()
             rate.give_up_at = math.inf
             rate.usable_until = self._login.usable_until
@@ -125,7 +112,7 @@ class Link:
             return self._nothing
         # A task is not let so far without a login before the deadline, but for one that ended a moment ago.
         with self._condition:
-            give_up_at = min((rate.give_up_at for _, rate in self._rates.values()), default=math.inf)
+            give_up_at = min((rate.give_up_at for rate in self._buckets.rates()), default=math.inf)
             patience = max(0.0, min(give_up_at, now + self._deadline) - now)
             self._condition.wait_for(lambda: not login.missing(time.monotonic()) or login.hopeless, patience)
             if login.headers is not None and not login.missing(time.monotonic()):
@@ -134,10 +121,10 @@ class Link:
                 return self._nothing
         if login.failure is not None:
             raise (AuthError if login.hopeless else UnavailableError)(login.failure[1])
-        waited = 0.0 if self._failed_since is None else time.monotonic() - self._failed_since
         what = "has not answered yet" if self.kind is None else "has gone, and the access token has ended"
+        silent = self._contact.silent(time.monotonic())
         raise UnavailableError(
-            f"the coordinator {self._place.url} {what} (no answer for {waited:.0f} s): start it again at the same "
+            f"the coordinator {self._place.url} {what} (no answer for {silent:.0f} s): start it again at the same "
             "address and with the same token, or run the query with a new one"
         )
 
@@ -176,9 +163,9 @@ class Link:
         with self._condition:
             self._use()
             told = self._outbox.report(task, counts, latencies, done=done)
-            if done and not self._lost:
+            if done and not self._contact.lost:
                 self._hurry()
-                self._condition.wait_for(lambda: told.sent or self._lost, _LAST_WORD)
+                self._condition.wait_for(lambda: told.sent or self._contact.lost, _LAST_WORD)
 
     def check(self) -> str:
         """Call once, now: what would fail in every task fails here. Gives the coordinator's `auth.type`.
@@ -213,9 +200,8 @@ class Link:
         while True:
             with self._condition:
                 now = time.monotonic()
-                for _, rate in self._rates.values():
-                    self._used_at = max(self._used_at, min(now, rate.touched_at))
-                if now > self._used_at + _UNUSED and not self._urgent:
+                self._used_at = max(self._used_at, self._buckets.touched_at(now))
+                if now > self._used_at + UNUSED and not self._urgent:
                     self._thread = None
                     break
                 wait = 0.0 if self._urgent else self._due(now) - now
@@ -231,41 +217,26 @@ class Link:
         self._leave()
 
     def _due(self, now: float) -> float:
-        if self._failed_since is not None:
-            return self._called_at + (_LOST_EVERY if self._lost else _AGAIN)
-        due = self._called_at + (SHORTEST if self._outbox.overfull else _TELL_EVERY)
+        if self._contact.failing:
+            return self._contact.again_at
+        called_at = self._contact.called_at
+        due = called_at + (SHORTEST if self._outbox.overfull else _TELL_EVERY)
         if self._login.missing(now):
-            due = self._called_at + SHORTEST
+            due = called_at + SHORTEST
         elif self._login.renews_at < due:
-            due = max(self._called_at + SHORTEST, self._login.renews_at)
-        for _, rate in self._rates.values():
-            if now < rate.touched_at + _UNUSED:
-                due = min(due, rate.ask_at())
-        return due
+            due = max(called_at + SHORTEST, self._login.renews_at)
+        return min(due, self._buckets.ask_at(now))
 
     def _call(self, now: float, *, bye: bool = False) -> str | None:
         """One call; what went wrong, or None."""
         with self._condition:
-            self._called_at = now
-            asked = {
-                name: (windows, rate, rate.leave() if bye else rate.ask(now))
-                for name, (windows, rate) in self._rates.items()
-                # One that no task has asked for long is left to lapse: it holds a permit at most.
-                if bye or now < rate.touched_at + _UNUSED
-            }
+            self._contact.called_at = now
+            asked = self._buckets.ask(now, bye=bye)
             load, refused = self._outbox.load(), self._login.refused
             call = {
                 "worker": self._name,
-                "rates": {
-                    name: {**asdict(ask), "windows": list(windows) if windows else None}
-                    for name, (windows, _, ask) in asked.items()
-                },
-                "tasks": {
-                    name: {"counts": told.counts, "latencies": told.latencies, "done": told.done}
-                    for name, told in load.tasks.items()
-                },
-                "stop": load.stop,
-                "watch": load.watch,
+                "rates": asked,
+                **load.wire(),
                 "token": self._login.number,
                 "refused": refused,
                 "bye": bye,
@@ -282,34 +253,21 @@ class Link:
                 login.failure = tuple(answer["failure"]) if answer["failure"] else None
                 if answer["token"] is not None:
                     login.take(answer["token"], now)
-                for name, (_, rate, _) in asked.items():
-                    self._take_rate(name, rate, answer["rates"][name], bye=bye)
+                for name in asked:
+                    self._buckets.take(name, answer["rates"][name], bye=bye)
         except (KeyError, TypeError, AttributeError, ValueError):
             # The thread must not end by it: tasks would wait for an answer that nobody asks for.
             return f"{self._place.url} answers what is not understood: is it of the same version?"
         return None
 
-    def _take_rate(self, name: str, rate: LeasedRate, told: Mapping[str, Any], *, bye: bool) -> None:
-        lease = Lease(**{**told["lease"], "spent": tuple(told["lease"]["spent"])})
-        if told["windows"] is None:
-            rate.unlimited(lease)
-        elif not bye:
-            self._windows[name] = [(permits, seconds) for permits, seconds in told["windows"]]
-            rate.granted(lease, time.monotonic())
-
     def _note(self, problem: str | None, now: float) -> None:
         """Keep what a call came to; go on without the coordinator, and say so, where there is none."""
         if problem is None:
-            if self._lost:
+            if self._contact.answered():
                 log.warning("the coordinator %s is back", self._place.url)
-            self._failed_since, self._lost = None, False
-        elif self._failed_since is None:
-            self._failed_since = now
-        if self._failed_since is not None and not self._lost and now >= self._failed_since + _LOST_AFTER:
-            self._lost = True
-            shares = [rate.lost(self._windows.get(name, ()), now) for name, (_, rate) in self._rates.items()]
-            self._share = max(shares, default=0.0)
-        if self._lost and not self._warned and now < self._used_at + _LOST_AFTER:
+        elif self._contact.failed(now):
+            self._share = self._buckets.lost(now)
+        if self._contact.lost and not self._warned and now < self._used_at + LOST_AFTER:
             self._warned = True
             log.warning("%s: %s, and trying again every second", problem, self._left())
         self._block(now)
@@ -325,8 +283,8 @@ class Link:
     def _block(self, now: float) -> None:
         """Hold the tasks while there is no login; at the deadline, or when there can be none, let them find out."""
         blocked = self._login.missing(now)
-        for _, rate in self._rates.values():
-            if not (blocked or (self._lost and not rate.can_go_on)):
+        for rate in self._buckets.rates():
+            if not (blocked or (self._contact.lost and not rate.can_go_on)):
                 rate.give_up_at = math.inf
             elif math.isinf(rate.give_up_at):
                 rate.give_up_at = now + self._deadline
@@ -335,33 +293,6 @@ class Link:
             rate.usable_until = self._login.usable_until
 
     def _leave(self) -> None:
-        if self._failed_since is None and not self._lost:
+        if not self._contact.failing:
             self._call(time.monotonic(), bye=True)
         self._channel.close()
-
-
-def link_to(place: Place) -> Link:
-    """The link of this process to a coordinator: the same object for the same place."""
-    with _LOCK:
-        link = _LINKS.get(place)
-        if link is None:
-            link = _LINKS[place] = Link(place)
-            for unused in [old for old, one in _LINKS.items() if not one.active][: max(0, len(_LINKS) - _MOST_LINKS)]:
-                if unused != place:
-                    del _LINKS[unused]
-        return link
-
-
-def _after_fork() -> None:
-    """In a forked process: a lock may be held by a thread that there is only in the parent."""
-    global _LOCK  # noqa: PLW0603
-    _LOCK = threading.Lock()
-    for link in _LINKS.values():
-        link.renew()
-
-
-_LINKS: dict[Place, Link] = {}
-_LOCK = threading.Lock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-log = logging.getLogger("trunkline.coordinator")

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 # Reports that one call carries, each of a kilobyte or so: far from the bytes that a coordinator reads.
 _MOST_CARRIED = 200
@@ -41,6 +42,14 @@ class Load:
     tasks: Mapping[str, Report]
     stop: tuple[str, ...]
     watch: tuple[str, ...]
+
+    def wire(self) -> dict[str, Any]:
+        """Its part of the call."""
+        told = {
+            name: {"counts": report.counts, "latencies": report.latencies, "done": report.done}
+            for name, report in self.tasks.items()
+        }
+        return {"tasks": told, "stop": self.stop, "watch": self.watch}
 
 
 class Outbox:

@@ -16,9 +16,8 @@
     <base>/local/keepers/<owner>-<number>                           locks of the processes that start an owner's runs
 
 The run id is a digest of the run's key, and a run's folder appears whole, by one rename: that is what makes two starts
-with the same key one run. Whether somebody is at work on a run is told by a lock (flock), which ends with its process
-however that ends, and cannot be mistaken for another's as a process id can. Locks need a file system that has them: a
-local disk, not an object store. Arguments may hold secrets: the folder and the file with them are for its owner alone.
+with the same key one run. Whether somebody is at work on a run is told by a lock (`locks`), which needs a local disk.
+Arguments may hold secrets: the folder and the file with them are for its owner alone.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 from trunkline.errors import RejectedError
+from trunkline.jobs.locks import held, locked
 from trunkline.jobs.run import Run, RunFilter, RunRequest, digest_of
 
 # Enough of a digest that no two keys share one, short enough for a name.
@@ -223,43 +223,6 @@ class RunFolder:
 
     def _open_entry(self, asked_at: datetime, owner: str, run_id: str) -> Path:
         return self._open / f"{_micros(asked_at):020d}_{owner}_{run_id}"
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Try to hold a lock, without waiting; whether it is held now. It ends with the block or with the process."""
-    import fcntl
-
-    with path.open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield _same_file(file.fileno(), path)
-
-
-def held(path: Path) -> bool:
-    """Whether another process, or another place in this one, holds a lock."""
-    import fcntl
-
-    try:
-        with path.open("rb") as file:
-            # Shared: those who only look do not take each other for a holder.
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
-        return True
-    return False
-
-
-def _same_file(descriptor: int, path: Path) -> bool:
-    """Whether the file that was opened is still there by that name: who held it before may have removed it."""
-    try:
-        return os.path.samestat(os.fstat(descriptor), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _names(folder: Path) -> list[str]:

@@ -22,7 +22,8 @@ from typing import Any
 
 from trunkline.credentials import Redactor, Secret, resolve
 from trunkline.errors import MissingExtraError, TrunklineError
-from trunkline.http.options import AUTH, COORDINATOR, ENGINE, REQUEST, RULES
+from trunkline.http.option_rules import RULES
+from trunkline.http.options import AUTH, COORDINATOR, ENGINE, REQUEST
 from trunkline.jobs.notes import clean, notice, redactor
 from trunkline.jobs.result import jsonable
 from trunkline.options import Options, parse

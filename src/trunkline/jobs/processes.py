@@ -25,7 +25,8 @@ from pathlib import Path
 import trunkline
 from trunkline.errors import OptionError, UnavailableError
 from trunkline.jobs.ending import ABANDONED_AFTER, abandoned
-from trunkline.jobs.folder import Kept, RunFolder, held, run_id_of
+from trunkline.jobs.folder import Kept, RunFolder, run_id_of
+from trunkline.jobs.locks import held
 from trunkline.jobs.run import Run, RunFilter, RunRequest
 
 _START_SECONDS = 60.0

@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import IO, cast
 
 from trunkline.jobs.ending import Ending, ending, last_line
-from trunkline.jobs.folder import Kept, RunFolder, locked
+from trunkline.jobs.folder import Kept, RunFolder
+from trunkline.jobs.locks import locked
 
 # How often a free slot, a wish for the end and a signal are looked for, seconds.
 _LOOK = 0.1

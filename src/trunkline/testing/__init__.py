@@ -13,12 +13,14 @@ each says in its module how. The `Spark...` ones hold the same tests and those t
 
 `NoopSource`, `NoopSink` and `NoopNotification` stand for what a job reads from, writes to and tells.
 
-In pytest: `pytest_plugins = ["trunkline.testing.plugin"]` gives the fixture `fault_server`.
+In pytest: `pytest_plugins = ["trunkline.testing.plugin"]` gives the fixture `fault_server`. The server is a command
+too, for clients in other languages: `python -m trunkline.testing routes.json`.
 Names load on first use, so importing this package costs nothing.
 """
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +70,27 @@ __all__ = [
     "StreamReaderContract",
     "WriterContract",
 ]
+
+# Their assertions show values, as those of test files do. pytest must be told before they are imported, and this module
+# always comes first; where pytest runs it is loaded, and elsewhere it is not needed.
+if "pytest" in sys.modules:
+    sys.modules["pytest"].register_assert_rewrite(
+        *(
+            f"{__name__}.{module}"
+            for module in (
+                "reader_contract",
+                "reader_subject",
+                "source_contract",
+                "spark_reader_contract",
+                "spark_writer_contract",
+                "stream_reader_contract",
+                "stream_subject",
+                "transport_contract",
+                "writer_contract",
+                "writer_subject",
+            )
+        )
+    )
 
 
 def __getattr__(name: str) -> Any:

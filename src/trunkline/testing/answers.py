@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 BOMB_BYTES = 256 * 1024 * 1024
 _BOMB_BLOCK = 1024 * 1024
 
-# Faults that only change what the answer says; the connection behaves.
-CONTENT_FAULTS = ("double_gzip", "gzip_bomb", "wrong_length", "bom", "bad_utf8")
-
 _RETRY_AFTER_WORDS = ("imf", "rfc850", "asctime", "past", "garbage", "day")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from trunkline.testing.answers import Answer, json_answer
 from trunkline.testing.datasets import Dataset
+from trunkline.testing.faults import READABLE
 from trunkline.testing.ledger import ELAPSED, FAULT, MALFORMED, NO_STEP_LEFT, ROUTE, STATUS, STORED, Record
 from trunkline.testing.oauth import TokenEndpoint
 from trunkline.testing.protocol import Connection
@@ -16,8 +17,6 @@ from trunkline.testing.store import Collection
 from trunkline.testing.wire import Request
 
 ORIGINS = ("main", "other", "tls")
-# Faults whose answer is whole all the same; a page counts as served with these only.
-_READABLE = (None, "bom", "close_after_answer", "drip", "drip_head")
 ACCEPT_MODES = ("accept", "refuse", "reset", "hang")
 
 
@@ -51,9 +50,11 @@ class Reply:
 class App:
     """Everything the control connection sets up and the connections of clients meet."""
 
-    def __init__(self, refuse: Callable[[str, float], None]) -> None:
+    def __init__(self, refuse: Callable[[str, float], None], ended: Callable[[Record], None]) -> None:
         # Take an origin away for so many seconds: the listeners belong to the process.
         self.refuse = refuse
+        # Told of each request when it is over.
+        self._ended = ended
         self.connections: set[Connection] = set()
         # origin -> (mode, how many connections it still holds for; None: for ever)
         self.modes: dict[str, tuple[str, int | None]] = dict.fromkeys(ORIGINS, ("accept", None))
@@ -161,19 +162,20 @@ class App:
         if answered:
             reply.record[ELAPSED] = time.monotonic() - reply.started
             page = reply.answer.page
-            if page is not None and not reply.head_only and reply.fault in _READABLE:
+            if page is not None and not reply.head_only and reply.fault in (None, *READABLE):
                 page.dataset.sent(page)
         self.in_flight -= 1
         if reply.route is not None:
             reply.route.in_flight -= 1
+        self._ended(reply.record)
 
     def note(
         self, head: bytes, body: bytes, fault: str, origin: str, connection: int, status: int | None = None
     ) -> None:
         """Write down a request that never became one."""
-        self.records.append(
-            [time.monotonic(), time.time(), None, head, body, status, None, fault, False, connection, origin]
-        )
+        record = [time.monotonic(), time.time(), None, head, body, status, None, fault, False, connection, origin]
+        self.records.append(record)
+        self._ended(record)
 
     def opened(self, connection: Connection) -> int:
         """A connection was made; returns its number."""

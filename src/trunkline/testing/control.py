@@ -1,7 +1,6 @@
 """The test's side of the control connection, and the life of the server process.
 
-Frames both ways are a length of four bytes and JSON; bytes travel as {"$latin1": text}. The first frame carries a key
-made for this process, so nobody else on the host can steer it.
+The first frame carries a key made for this process, so nobody else on the host can steer it.
 """
 
 from __future__ import annotations
@@ -15,9 +14,11 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from trunkline.testing.frames import LENGTH, framed
 from trunkline.testing.tls import make_certificates
 
 # Long enough for a loaded machine; a control call normally takes less than a millisecond.
@@ -34,13 +35,13 @@ class ServerProcess:
         ports: origin -> port, as it started.
     """
 
-    def __init__(self, tls: bool, mutual: bool) -> None:
+    def __init__(self, tls: bool, mutual: bool, port: int = 0) -> None:
         self._lock = threading.Lock()
         self._folder = tempfile.TemporaryDirectory(prefix="fault-server-")
         self.folder = Path(self._folder.name)
-        self._control: socket.socket | None = None
-        key = secrets.token_hex(32)
-        config: dict[str, Any] = {"key": key, "parent": os.getpid(), "tls": None}
+        self._control: _Connection | None = None
+        self._key = key = secrets.token_hex(32)
+        config: dict[str, Any] = {"key": key, "parent": os.getpid(), "port": port, "tls": None}
         if tls:
             make_certificates(self.folder)
             names = {"cert": "server.pem", "key": "server.key", "ca": "ca.pem"}
@@ -60,9 +61,8 @@ class ServerProcess:
         self.pid = self._process.pid
         hello = self._begin(config)
         self.ports: dict[str, int] = hello["ports"]
-        self._control = socket.create_connection(("127.0.0.1", hello["control"]), timeout=_CALL_SECONDS)
-        self._control.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._send({"key": key})
+        self._control_port: int = hello["control"]
+        self._control = _Connection(self._control_port, key)
 
     @property
     def alive(self) -> bool:
@@ -98,6 +98,20 @@ class ServerProcess:
         """Run a command that answers with a long list."""
         return self._ask(command, arguments)[0]
 
+    def follow(self) -> Iterator[list[Any]]:
+        """Each request's record when it is over, from this call on, until the process ends."""
+        connection = _Connection(self._control_port, self._key)
+        connection.send({"command": "follow"})
+        connection.receive()  # it follows from here on
+        connection.wait_for_ever()
+
+        def records() -> Iterator[list[Any]]:
+            with contextlib.closing(connection), contextlib.suppress(ConnectionError):
+                while True:
+                    yield from connection.receive()["part"]
+
+        return records()
+
     def _begin(self, config: dict[str, Any]) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -115,14 +129,12 @@ class ServerProcess:
         return hello
 
     def _ask(self, command: str, arguments: dict[str, Any]) -> tuple[list[Any], Any]:
+        assert self._control is not None
         rows: list[Any] = []
         with self._lock:
             try:
-                self._send({"command": command, **arguments})
-                while True:
-                    reply = json.loads(self._receive(int.from_bytes(self._receive(4), "big")))
-                    if "part" not in reply:
-                        break
+                self._control.send({"command": command, **arguments})
+                while "part" in (reply := self._control.receive()):
                     rows += reply["part"]
             except OSError as error:
                 raise RuntimeError(f"the fault server does not answer ({error}): {self.last_words()}") from None
@@ -130,24 +142,34 @@ class ServerProcess:
             raise ValueError(reply["error"])
         return rows, reply["value"]
 
-    def _send(self, frame: dict[str, Any]) -> None:
-        assert self._control is not None
-        data = json.dumps(frame, default=_portable).encode()
-        self._control.sendall(len(data).to_bytes(4, "big") + data)
 
-    def _receive(self, size: int) -> bytes:
-        assert self._control is not None
+class _Connection:
+    """A control connection, opened with the key."""
+
+    def __init__(self, port: int, key: str) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=_CALL_SECONDS)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.send({"key": key})
+
+    def wait_for_ever(self) -> None:
+        self._socket.settimeout(None)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, frame: dict[str, Any]) -> None:
+        self._socket.sendall(framed(frame))
+
+    def receive(self) -> dict[str, Any]:
+        frame: dict[str, Any] = json.loads(self._exactly(int.from_bytes(self._exactly(LENGTH), "big")))
+        return frame
+
+    def _exactly(self, size: int) -> bytes:
         parts, missing = [], size
         while missing:
-            part = self._control.recv(min(missing, 1 << 20))
+            part = self._socket.recv(min(missing, 1 << 20))
             if not part:
                 raise ConnectionError("the control connection was closed")
             parts.append(part)
             missing -= len(part)
         return b"".join(parts)
-
-
-def _portable(value: Any) -> dict[str, str]:
-    if isinstance(value, bytes):
-        return {"$latin1": value.decode("latin-1")}
-    raise TypeError(f"{value!r} cannot be part of a route: expected text, bytes, numbers, lists or mappings")

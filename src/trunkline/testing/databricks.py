@@ -22,11 +22,11 @@ Shapes are those of the Jobs API 2.2 in databricks-sdk 0.156 (`databricks.sdk.se
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from trunkline.testing.databricks_workspace import Json, Workspace, is_over
 from trunkline.testing.platform_api import Answer, ApiServer, Asked
 
 if TYPE_CHECKING:
@@ -36,23 +36,7 @@ if TYPE_CHECKING:
 RUNS_A_PAGE = 25
 JOBS_A_PAGE = 100
 _TOKEN_LENGTH = 64
-_OVER = ("TERMINATED", "SKIPPED", "INTERNAL_ERROR")
 _API = "/api/2."
-# What the newer field `status` says for each word of `state`.
-_NEWER = {"TERMINATED": "TERMINATED", "SKIPPED": "TERMINATED", "INTERNAL_ERROR": "TERMINATED"}
-_CODES = {
-    "SUCCESS": "SUCCESS",
-    "SUCCESS_WITH_FAILURES": "SUCCESS_WITH_FAILURES",
-    "CANCELED": "USER_CANCELED",
-    "TIMEDOUT": "CANCELED",
-    "MAXIMUM_CONCURRENT_RUNS_REACHED": "MAX_CONCURRENT_RUNS_EXCEEDED",
-    "DISABLED": "DISABLED",
-    "EXCLUDED": "SKIPPED",
-    "UPSTREAM_FAILED": "SKIPPED",
-    "UPSTREAM_CANCELED": "SKIPPED",
-}
-
-Json = dict[str, Any]
 
 
 class _RefusedError(Exception):
@@ -61,7 +45,7 @@ class _RefusedError(Exception):
         self.answer = Answer(status, {"error_code": code, "message": message})
 
 
-class DatabricksApi:
+class DatabricksApi(Workspace):
     """The API while it is entered.
 
     Attributes:
@@ -76,16 +60,9 @@ class DatabricksApi:
     def __init__(self, token: str = "dapi-of-the-double", script: Sequence[str] = ()) -> None:  # noqa: S107
         self.token = token
         self.weak = f"{token}-weak"
-        self.runs: dict[int, Json] = {}
-        self.jobs: dict[int, Json] = {}
-        self.script = list(script)
         self.server = ApiServer(_operation, self._answer)
-        self.url = self.server.url
-        self._outputs: dict[int, Json] = {}
         self._tokens: dict[str, int] = {}
-        self._left: dict[int, list[str]] = {}
-        self._last = 100
-        self._clock = int(time.time() * 1000)
+        super().__init__(self.server.url, script)
 
     def __enter__(self) -> Self:
         self.server.__enter__()
@@ -93,65 +70,6 @@ class DatabricksApi:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.server.__exit__(kind, error, at)
-
-    def add_job(self, name: str, **settings: Any) -> int:
-        """A job with these settings (`tasks`, `parameters`, `max_concurrent_runs`, `queue`); its id."""
-        job_id = len(self.jobs) + 1
-        self.jobs[job_id] = {"job_id": job_id, "settings": {"name": name, **settings}}
-        return job_id
-
-    def add_run(self, name: str = "run", started: int | None = None, **fields: Any) -> int:
-        """A run that nobody asked this API for, PENDING; its id."""
-        self._last += 1
-        self._clock += 1
-        run_id = self._last
-        task = {"task_key": "main", "run_id": run_id * 1000, "attempt_number": 0, **fields.pop("task", {})}
-        self.runs[run_id] = {
-            "run_id": run_id,
-            "job_run_id": run_id,
-            "run_name": name,
-            "run_type": "SUBMIT_RUN",
-            "start_time": self._clock if started is None else started,
-            "end_time": 0,
-            "attempt_number": 0,
-            "run_page_url": f"{self.url}/#job/1/run/{run_id}",
-            "tasks": [task],
-            **fields,
-        }
-        self._left[run_id] = list(self.script)
-        self.set_state(run_id, "PENDING")
-        return run_id
-
-    def set_state(self, run_id: int, life_cycle: str, result: str | None = None, message: str = "") -> None:
-        """Put a run into a state, in `state` and in `status`."""
-        run = self.runs[run_id]
-        state = {"life_cycle_state": life_cycle, "state_message": message}
-        status: Json = {"state": _NEWER.get(life_cycle, life_cycle)}
-        if result:
-            state["result_state"] = result
-        if life_cycle in _OVER:
-            code = _CODES.get(result or "", "RUN_EXECUTION_ERROR")
-            status["termination_details"] = {"code": code, "type": "CLIENT_ERROR", "message": message}
-            run["end_time"] = run["start_time"] + 1000
-        run |= {"state": state, "status": status}
-        for task in run["tasks"]:
-            task["state"] = dict(state)
-
-    def finish(
-        self,
-        run_id: int,
-        result: str = "SUCCESS",
-        *,
-        message: str = "",
-        error: str | None = None,
-        logs: str | None = None,
-        notebook: str | None = None,
-    ) -> None:
-        """End a run, with the output of its task."""
-        life_cycle = result if result == "INTERNAL_ERROR" else "TERMINATED"
-        self.set_state(run_id, life_cycle, None if result == "INTERNAL_ERROR" else result, message)
-        output = {"error": error, "logs": logs, "notebook_output": None if notebook is None else {"result": notebook}}
-        self._outputs[run_id] = {name: value for name, value in output.items() if value is not None}
 
     def count(self, operation: str) -> int:
         """How often an operation was asked for: `runs/get`."""
@@ -191,7 +109,7 @@ class DatabricksApi:
         if job["settings"].get("parameters") and ("python_named_params" in given or "notebook_params" in given):
             raise _RefusedError(400, "INVALID_PARAMETER_VALUE", "Job has job parameters: use job_parameters")
         parameters = given.get("job_parameters")
-        active = [run for run in self.runs.values() if run.get("job_id") == job["job_id"] and not _is_over(run)]
+        active = [run for run in self.runs.values() if run.get("job_id") == job["job_id"] and not is_over(run)]
         overriding = {name: value for name, value in given.items() if name.endswith("_params")}
         run_id = self._once(
             given,
@@ -259,20 +177,14 @@ class DatabricksApi:
 
     def _get_run(self, given: Json) -> Json:
         run = self._run(given)
-        left = self._left[run["run_id"]]
-        if left and not _is_over(run):
-            step = left.pop(0)
-            if step in {"PENDING", "RUNNING", "QUEUED", "BLOCKED", "TERMINATING"}:
-                self.set_state(run["run_id"], step)
-            else:
-                self.finish(run["run_id"], step)
+        self.look(run)
         return run
 
     def _get_output(self, given: Json) -> Json:
         task_run = int(given["run_id"])
         for run in self.runs.values():
             if task_run in {task["run_id"] for task in run["tasks"]}:
-                return {"metadata": run, **self._outputs.get(run["run_id"], {})}
+                return {"metadata": run, **self.outputs.get(run["run_id"], {})}
             if task_run == run["run_id"]:
                 message = "Retrieving the output of runs with multiple tasks is not supported."
                 raise _RefusedError(400, "INVALID_PARAMETER_VALUE", message)
@@ -280,7 +192,7 @@ class DatabricksApi:
 
     def _list_runs(self, given: Json) -> Json:
         def wanted(run: Json) -> bool:
-            over = _is_over(run)
+            over = is_over(run)
             return (
                 (given.get("active_only") != "true" or not over)
                 and (given.get("completed_only") != "true" or over)
@@ -296,20 +208,16 @@ class DatabricksApi:
 
     def _cancel(self, given: Json) -> Json:
         run = self._run(given)
-        if not _is_over(run):
+        if not is_over(run):
             self.finish(run["run_id"], "CANCELED", message="Run cancelled.")
         return {}
 
     def _delete(self, given: Json) -> Json:
         run = self._run(given)
-        if not _is_over(run):
+        if not is_over(run):
             raise _RefusedError(400, "INVALID_STATE", "The run is active")
         del self.runs[run["run_id"]]
         return {}
-
-
-def _is_over(run: Json) -> bool:
-    return run["state"]["life_cycle_state"] in _OVER
 
 
 def _operation(asked: Asked) -> str:

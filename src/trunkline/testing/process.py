@@ -20,13 +20,13 @@ import traceback
 from typing import Any
 
 from trunkline.testing.app import ACCEPT_MODES, ORIGINS, App
-from trunkline.testing.ledger import portable
+from trunkline.testing.frames import framed, read_frame, write_parts
+from trunkline.testing.ledger import Record, portable
 from trunkline.testing.ledger import select as select_records
 from trunkline.testing.protocol import Connection
 
 # Connections a burst of clients may have waiting: 200 in flight per task, a few tasks.
 _BACKLOG = 1024
-_PART_ROWS = 2000
 
 
 class Process:
@@ -36,7 +36,9 @@ class Process:
         self._key: str = config["key"]
         self._tls = _tls_context(config["tls"]) if config.get("tls") else None
         self._origins = ORIGINS if self._tls is not None else ORIGINS[:2]
-        self._app = App(self._refuse_for)
+        self._port: int = config["port"]
+        self._followers: set[asyncio.Queue[Record]] = set()
+        self._app = App(self._refuse_for, self._ended)
         self._places: dict[str, socket.socket] = {}
         self._listeners: dict[str, asyncio.Server] = {}
         # The loop itself holds tasks only weakly.
@@ -57,7 +59,7 @@ class Process:
     async def _open_all(self) -> None:
         for origin in self._origins:
             # Bound, never listening: keeps the port ours while the origin refuses connections.
-            place = _bound_socket(0)
+            place = _bound_socket(self._port if origin == "main" else 0)
             self._places[origin] = place
             await self._listen(origin)
             scheme = "https" if origin == "tls" else "http"
@@ -101,18 +103,18 @@ class Process:
 
     async def _control(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            hello = await _read_frame(reader)
+            hello = await read_frame(reader)
             if not hmac.compare_digest(str(hello.get("key", "")).encode(), self._key.encode()):
                 return
             while True:
-                command = await _read_frame(reader)
+                command = await read_frame(reader)
                 name = command.pop("command")
                 try:
                     value = await getattr(self, f"_do_{name}")(writer, **command)
                 except (ValueError, TypeError) as error:
-                    _write_frame(writer, {"error": str(error)})
+                    writer.write(framed({"error": str(error)}))
                 else:
-                    _write_frame(writer, {"value": value})
+                    writer.write(framed({"value": value}))
                 await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
@@ -132,16 +134,31 @@ class Process:
         return self._app.tokens(path).issued
 
     async def _do_ledger(self, writer: asyncio.StreamWriter, **narrow: Any) -> None:
-        await _write_parts(writer, map(portable, select_records(self._app.records, **narrow)))
+        await write_parts(writer, map(portable, select_records(self._app.records, **narrow)))
+
+    async def _do_follow(self, writer: asyncio.StreamWriter) -> None:
+        """Tell of each request when it is over, for as long as the connection lives."""
+        followed: asyncio.Queue[Record] = asyncio.Queue()
+        self._followers.add(followed)
+        writer.write(framed({"part": []}))
+        try:
+            while True:
+                record = await followed.get()
+                if writer.is_closing():
+                    raise ConnectionAbortedError("nobody follows any more")
+                writer.write(framed({"part": [portable(record)]}))
+                await writer.drain()
+        finally:
+            self._followers.discard(followed)
 
     async def _do_count(self, _: Any, **narrow: Any) -> int:
         return sum(1 for _ in select_records(self._app.records, **narrow))
 
     async def _do_stored(self, writer: asyncio.StreamWriter, path: str) -> None:
-        await _write_parts(writer, self._app.collection(path).rows())
+        await write_parts(writer, self._app.collection(path).rows())
 
     async def _do_latest(self, writer: asyncio.StreamWriter, path: str) -> None:
-        await _write_parts(writer, iter(self._app.collection(path).latest.items()))
+        await write_parts(writer, iter(self._app.collection(path).latest.items()))
 
     async def _do_overwrites(self, _: Any, path: str) -> list[list[Any]]:
         return self._app.collection(path).overwrites
@@ -150,10 +167,10 @@ class Process:
         self._app.declare_rows(name, options)
 
     async def _do_rows(self, writer: asyncio.StreamWriter, name: str) -> None:
-        await _write_parts(writer, self._app.dataset(name).rows())
+        await write_parts(writer, self._app.dataset(name).rows())
 
     async def _do_served(self, writer: asyncio.StreamWriter, name: str) -> None:
-        await _write_parts(writer, self._app.dataset(name).served())
+        await write_parts(writer, self._app.dataset(name).served())
 
     async def _do_add_rows(self, _: Any, name: str, rows: list[Any], at: str | int) -> None:
         self._app.dataset(name).add(rows, at)
@@ -202,9 +219,13 @@ class Process:
         for place in self._places.values():
             place.close()
         # What old connections still bring goes to the old one.
-        self._app = App(self._refuse_for)
+        self._app = App(self._refuse_for, self._ended)
         await self._open_all()
         return self._ports()
+
+    def _ended(self, record: Record) -> None:
+        for followed in self._followers:
+            followed.put_nowait(record)
 
     def _on_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         error = context.get("exception")
@@ -238,7 +259,10 @@ def _end_with_parent(parent: int) -> None:
 def _bound_socket(port: int) -> socket.socket:
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", port))
+    try:
+        bound.bind(("127.0.0.1", port))
+    except OSError as error:
+        sys.exit(f"port {port} cannot be had: {error.strerror}")
     return bound
 
 
@@ -249,34 +273,6 @@ def _tls_context(files: dict[str, Any]) -> ssl.SSLContext:
         context.load_verify_locations(files["ca"])
         context.verify_mode = ssl.CERT_REQUIRED
     return context
-
-
-async def _read_frame(reader: asyncio.StreamReader) -> dict[str, Any]:
-    size = int.from_bytes(await reader.readexactly(4), "big")
-    frame: dict[str, Any] = json.loads(await reader.readexactly(size), object_hook=_bytes_hook)
-    return frame
-
-
-def _write_frame(writer: asyncio.StreamWriter, value: Any) -> None:
-    data = json.dumps(value, separators=(",", ":")).encode()
-    writer.write(len(data).to_bytes(4, "big") + data)
-
-
-async def _write_parts(writer: asyncio.StreamWriter, values: Any) -> None:
-    """Send a long list in parts, so that clients are still served meanwhile."""
-    part = []
-    for value in values:
-        part.append(value)
-        if len(part) == _PART_ROWS:
-            _write_frame(writer, {"part": part})
-            await writer.drain()
-            await asyncio.sleep(0)
-            part = []
-    _write_frame(writer, {"part": part})
-
-
-def _bytes_hook(value: dict[str, Any]) -> Any:
-    return value["$latin1"].encode("latin-1") if value.keys() == {"$latin1"} else value
 
 
 if __name__ == "__main__":

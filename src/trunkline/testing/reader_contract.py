@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from trunkline.testing.owed import failing, owed, owed_error
 from trunkline.testing.reader_process import ATTEMPTS, Read
 from trunkline.testing.reader_subject import FAULTS, ReaderSubject, numbered
-from trunkline.testing.writer_contract import failing, owed, owed_error
 from trunkline.testing.writer_process import CallError, Workers
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class ReaderContract(ReaderSubject):
         self.expect(found, numbered(_ROWS), f"the user asks for {', '.join(schema.names)}", *schema.names)
 
     def test_an_empty_api_has_no_rows(self, workers: Workers) -> None:
-        """It is read like any other; where `partitions` gives none, Spark reads `InputPartition(None)`."""
+        """It is read like any other; without partitions Spark reads `InputPartition(None)`, None up to 4.1."""
         self.serve([])
         with owed("no rows and no error"):
             found = self.all_rows(self.begin(workers))

@@ -70,14 +70,18 @@ def plan(source: bytes, schema: str) -> Plan:
         raise TypeError(f"{type(reader).__name__} is no DataSourceReader")
     # Spark pickles the reader for the tasks before it asks for partitions.
     carried = pickled(reader)
-    partitions = reader.partitions()
+    try:
+        partitions = reader.partitions()
+    except NotImplementedError:
+        # The default up to Spark 4.1, which then runs one task, as where there is no partition.
+        partitions = []
     if not isinstance(partitions, list):
         raise TypeError(f"partitions() returned {type(partitions).__name__} instead of a list")
     for partition in partitions:
         if not isinstance(partition, InputPartition):
             raise TypeError(f"partitions() holds a {type(partition).__name__} instead of InputPartitions")
-    # Spark runs one task where there is no partition.
-    partitions = partitions or [InputPartition(None)]
+    # Spark runs one task where there is no partition, and up to 4.1 gives it nothing at all.
+    partitions = partitions or [InputPartition(None) if _version() >= (4, 2) else None]
     pushes = getattr(type(reader), "pushFilters", None) is not getattr(DataSourceReader, "pushFilters", None)
     shown = f"{loaded!r} {reader!r} {loaded} {reader} {partitions!r}"
     return Plan(carried, tuple(map(pickled, partitions)), shown, pushes)
@@ -227,6 +231,12 @@ def _batches(rows: Any, schema: StructType, source: bytes) -> Iterator[pa.Record
             if column.null_count and not field.nullable:
                 raise TypeError(f"read() yielded NULL in {field.name}, which the schema says is never NULL")
         yield batch
+
+
+def _version() -> tuple[int, ...]:
+    import pyspark
+
+    return tuple(map(int, pyspark.__version__.split(".")[:2]))
 
 
 def arrow_schema(schema: StructType) -> pa.Schema:

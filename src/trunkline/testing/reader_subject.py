@@ -6,21 +6,18 @@ The API is a `FaultServer`, whose rows, pages and faults the tests choose; what 
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from trunkline.testing.owed import counted, differences
 from trunkline.testing.server import FaultServer
-from trunkline.testing.writer_contract import WriterContract, shared_workers
-from trunkline.testing.writer_process import Workers
+from trunkline.testing.source_contract import SourceContract
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql.datasource import DataSource
     from pyspark.sql.types import StructType
 
 # The time of row 0; later rows follow by the second. Long enough ago for a stream that lets rows settle.
@@ -42,33 +39,18 @@ FAULTS: dict[str, dict[str, Any]] = {
 Numbered = tuple[int, datetime]
 
 
-class ReaderSubject:
+class ReaderSubject(SourceContract):
     """Override `source`, `options` and `serve`; `record`, `row` and `schema` where the rows do not suit.
 
     Attributes:
-        source: The data source under test.
-        secrets: Names of the options in `options()` whose values nobody may see.
         server: What plays the API: the fixture `fault_server` of `trunkline.testing.plugin`.
     """
 
-    source: type[DataSource]
-    secrets: Sequence[str] = ()
     server: FaultServer
-
-    # The same for every connector.
-    test_name_is_a_class_method = WriterContract.test_name_is_a_class_method
-    test_options_with_secrets_have_names_that_spark_hides = (
-        WriterContract.test_options_with_secrets_have_names_that_spark_hides
-    )
 
     @pytest.fixture(autouse=True)
     def _api(self, fault_server: FaultServer) -> None:
         self.server = fault_server
-
-    @pytest.fixture
-    def workers(self, request: pytest.FixtureRequest) -> Workers:
-        """The processes in which the reader runs."""
-        return shared_workers(request.config)
 
     def options(self) -> dict[str, str]:
         """What a user writes to read the API: about ten rows in a page, few and short waits where a request fails."""
@@ -112,19 +94,9 @@ class ReaderSubject:
 
     def expect(self, found: Iterable[pa.RecordBatch], rows: Iterable[Numbered], why: str, *columns: str) -> None:
         """What was read are these rows, each once, in any order; of some columns only where they are named."""
-        wanted = Counter(_spelled(self.row(number, at), columns) for number, at in rows)
-        seen = Counter(_spelled(row, columns) for batch in found for row in batch.to_pylist())
-        parts = []
-        for word, more in (("missing", wanted - seen), ("too many", seen - wanted)):
-            if more:
-                parts.append(f"{more.total()} {word}, such as {min(more)}")
-        assert seen == wanted, f"{why}: {'; '.join(parts)}"
-
-    def shown(self, seen: Mapping[str, str]) -> None:
-        """No credential stands in any of these texts."""
-        found = [f"{name} in {place}" for name in self.secrets for place in seen if self.options()[name] in seen[place]]
-        why = "errors and logs are kept and read by many"
-        assert found == [], f"credentials must not be shown, {why}: {', '.join(found)}"
+        wanted = counted(_chosen(self.row(number, at), columns) for number, at in rows)
+        seen = counted(_chosen(row, columns) for batch in found for row in batch.to_pylist())
+        assert seen == wanted, f"{why}: {differences(seen, wanted)}"
 
     def credentials_elsewhere(self) -> list[str]:
         """What another host was sent that looks like a credential."""
@@ -142,6 +114,5 @@ def numbered(count: int, *, same_time: int = 1) -> list[Numbered]:
     return [(number, BEGIN + timedelta(seconds=number // same_time)) for number in range(count)]
 
 
-def _spelled(row: Mapping[str, Any], columns: Sequence[str]) -> str:
-    chosen = {name: row[name] for name in columns} if columns else row
-    return json.dumps(chosen, sort_keys=True, default=str)
+def _chosen(row: Mapping[str, Any], columns: Sequence[str]) -> Mapping[str, Any]:
+    return {name: row[name] for name in columns} if columns else row

@@ -11,22 +11,15 @@ import random
 import re
 from typing import Any
 
-from trunkline.testing.answers import CONTENT_FAULTS, Answer, check_retry_after, json_answer, scripted_answer
+from trunkline.testing.answers import Answer, check_retry_after, json_answer, scripted_answer
 from trunkline.testing.conditions import condition, row_condition
 from trunkline.testing.datasets import Dataset
+from trunkline.testing.faults import CONNECTION_FAULTS, CONTENT_FAULTS, NOTHING_DONE
 from trunkline.testing.limits import Rate
 from trunkline.testing.oauth import TokenEndpoint, bearer_refusal
 from trunkline.testing.paging import Pager
 from trunkline.testing.store import StoreOptions
 from trunkline.testing.wire import Request
-
-# Faults of the connection, played by protocol.py.
-CONNECTION_FAULTS = (
-    "reset", "reset_after_store", "close_after_headers", "close_after_answer", "truncate", "drip", "drip_head", "hang",
-    "hang_body", "garbage", "refuse",
-)  # fmt: skip
-# After these the client knows nothing and the server did nothing; every other 2xx keeps the rows.
-_NOTHING_DONE = ("reset", "hang", "garbage", "refuse")
 
 _NUMBER = (int, float)
 _CONDITIONS: dict[str, Any] = {
@@ -58,7 +51,7 @@ class Step:
             known = ", ".join((*CONTENT_FAULTS, *CONNECTION_FAULTS))
             raise ValueError(f"fault {self.fault!r}: expected one of {known}")
         self.status: int = spec.get("status", next((s for k, s in _DEFAULT_STATUS.items() if k in spec), 200))
-        done = 200 <= self.status < 300 and self.fault not in _NOTHING_DONE
+        done = 200 <= self.status < 300 and self.fault not in NOTHING_DONE
         self.store: bool = spec.get("store", done or self.fault == "reset_after_store")
         self.retry_after = spec.get("retry_after")
         if self.retry_after is not None:

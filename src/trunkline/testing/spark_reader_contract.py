@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trunkline.session import register_source
+from trunkline.testing.owed import owed, owed_error
 from trunkline.testing.reader_contract import ReaderContract
 from trunkline.testing.reader_subject import Numbered, ReaderSubject, numbered
 from trunkline.testing.spark_writer_contract import spark_errors
 from trunkline.testing.stream_reader_contract import StreamReaderContract
-from trunkline.testing.writer_contract import owed, owed_error
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

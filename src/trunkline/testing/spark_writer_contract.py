@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from trunkline.session import register_source
-from trunkline.testing.writer_contract import WriterContract, owed, owed_error
+from trunkline.testing.owed import owed, owed_error
+from trunkline.testing.writer_contract import WriterContract
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -25,10 +25,10 @@ import time
 
 import pytest
 
+from trunkline.testing.owed import failing, owed, owed_error
 from trunkline.testing.reader_steps import knows_limits
 from trunkline.testing.reader_subject import FAULTS, numbered
 from trunkline.testing.stream_subject import StreamSubject, count_rows, rows_of
-from trunkline.testing.writer_contract import failing, owed, owed_error
 from trunkline.testing.writer_process import Workers
 
 # Some pages, the last of them not full; of the rows that come later, half.

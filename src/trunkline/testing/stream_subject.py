@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from trunkline.testing.owed import owed
 from trunkline.testing.reader_process import Batch, Query
 from trunkline.testing.reader_subject import Numbered, ReaderSubject
-from trunkline.testing.writer_contract import owed
 from trunkline.testing.writer_process import CallError, Workers
 
 if TYPE_CHECKING:

@@ -20,98 +20,24 @@ session. The facts about Spark were verified on 4.0 to 4.3.
 
 from __future__ import annotations
 
-import inspect
-import json
-import re
 import uuid
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from trunkline.testing.writer_process import CallError, Workers, Write
+from trunkline.testing.owed import counted, differences, failing, owed, owed_error
+from trunkline.testing.writer_process import Workers, Write
 from trunkline.testing.writer_steps import UPSTREAM
+from trunkline.testing.writer_subject import WriterSubject
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    from pyspark.sql.datasource import DataSource
     from pyspark.sql.types import StructType
 
-# The default of spark.redaction.regex: values of options with such names are hidden in plans and in the event log.
-REDACTED = re.compile(r"secret|password|token|access[.]?key", re.IGNORECASE)
-# Rows of one record batch: a partition of the tests below has several.
-_BATCH_ROWS = 10
 
-_WORKERS = pytest.StashKey[Workers]()
-
-
-class WriterContract:
-    """Override `source`, `options`, `arrived` and `refuse_all`; the rest says what else the connector can do.
-
-    Attributes:
-        source: The data source under test.
-        streams: Whether it has a stream writer.
-        deduplicates: Whether a repeated task or micro-batch leaves each row in the target once.
-        overwrites: Whether it replaces what the target holds when the save mode asks for it.
-        secrets: Names of the options in `options()` whose values nobody may see.
-    """
-
-    source: type[DataSource]
-    streams: bool = True
-    deduplicates: bool = False
-    overwrites: bool = False
-    secrets: Sequence[str] = ()
-
-    def options(self) -> dict[str, str]:
-        """What a user writes to reach the target."""
-        raise NotImplementedError
-
-    def arrived(self) -> list[dict[str, Any]]:
-        """The rows the target holds, in any order, with the columns of `row` and no others."""
-        raise NotImplementedError
-
-    def refuse_all(self) -> None:
-        """Make the target refuse every row for good from now on."""
-        raise NotImplementedError
-
-    def row(self, number: int) -> dict[str, Any]:
-        """A row that no other number gives; override it together with `schema` where `id` and `name` do not suit."""
-        return {"id": number, "name": f"row {number}"}
-
-    def schema(self) -> StructType:
-        """The schema of `row`."""
-        from pyspark.sql.types import LongType, StringType, StructType
-
-        return StructType().add("id", LongType()).add("name", StringType())
-
-    def dead_letter_options(self) -> dict[str, str]:
-        """What a user adds to `options` to have refused rows set aside; empty where that cannot be had."""
-        return {}
-
-    def dead_letters(self) -> list[dict[str, Any]]:
-        """The rows that were set aside."""
-        raise NotImplementedError
-
-    @pytest.fixture
-    def workers(self, request: pytest.FixtureRequest) -> Workers:
-        """The processes in which the writer runs."""
-        return shared_workers(request.config)
-
-    @pytest.fixture(params=["batch", "stream"])
-    def kind(self, request: pytest.FixtureRequest) -> str:
-        """Each test that asks for it holds for batch writes and for micro-batches."""
-        if request.param == "stream" and not self.streams:
-            pytest.skip("this writer does not stream")
-        return str(request.param)
+class WriterContract(WriterSubject):
+    """Override what `WriterSubject` says; the rest says what else the connector can do."""
 
     # The data source on the driver
-
-    def test_name_is_a_class_method(self) -> None:
-        """The format's name can be asked of the class."""
-        assert inspect.ismethod(self.source.name), "name() must be a @classmethod: Spark asks before it has an instance"
-        assert isinstance(self.source.name(), str), "name() must give text: it is what stands in format(...)"
 
     def test_options_come_with_names_in_lower_case(self, workers: Workers, kind: str) -> None:
         """A writer can be made of options whose names Spark has put into lower case."""
@@ -224,19 +150,10 @@ class WriterContract:
         self.refuse_all()
         with owed("a success: the user asked to have refused rows set aside"):
             write.commit(write.tasks([self.batches(range(25)), self.batches(range(25, 50))]))
-        found, wanted = _counted(self.dead_letters()), _counted(self.rows(range(50)))
-        assert found == wanted, f"every refused row must be set aside: {_differences(found, wanted)}"
+        found, wanted = counted(self.dead_letters()), counted(self.rows(range(50)))
+        assert found == wanted, f"every refused row must be set aside: {differences(found, wanted)}"
 
     # Secrets
-
-    def test_options_with_secrets_have_names_that_spark_hides(self) -> None:
-        """Every option that carries a credential is one whose value Spark hides."""
-        for name in self.secrets:
-            assert name in self.options(), f"secrets names {name}, which options() does not give"
-            assert REDACTED.search(name), (
-                f"{name} must have `token`, `password` or `secret` in its name: spark.redaction.regex hides no others, "
-                "and Spark writes all options into its plans and its event log"
-            )
 
     def test_secrets_are_not_shown(self, workers: Workers, kind: str) -> None:
         """No credential stands in a message, a repr, an error, or in what was printed or logged."""
@@ -257,9 +174,7 @@ class WriterContract:
         with failing(seen, "the error for a schema that does not suit"):
             self.begin(workers, kind, schema=_nested())
         seen["what the workers printed"] = write.printed()
-        shown = [f"{name} in {place}" for name in self.secrets for place in seen if self.options()[name] in seen[place]]
-        why = "messages, errors and logs are kept and read by many"
-        assert shown == [], f"credentials must not be shown, {why}: {', '.join(shown)}"
+        self.shown(seen)
 
     # Streams
 
@@ -282,110 +197,8 @@ class WriterContract:
         self.write_micro_batch(workers, 0, str(uuid.uuid4()), range(30, 45))
         self.expect(range(45), "each micro-batch has rows of its own; only query id and batch id together name one")
 
-    # What the tests share
-
-    def begin(
-        self,
-        workers: Workers,
-        kind: str,
-        *,
-        overwrite: bool = False,
-        batch: int = 0,
-        query: str | None = None,
-        schema: StructType | None = None,
-        more: Mapping[str, str] | None = None,
-    ) -> Write:
-        """Begin a write with `options()` and more options."""
-        given: Mapping[str, str] = {**self.options(), **(more or {})}
-        number = batch if kind == "stream" else None
-        return Write(
-            workers, self.source, given, schema or self.schema(), overwrite=overwrite, batch=number, query=query
-        )
-
-    def write_micro_batch(self, workers: Workers, batch: int, query: str, numbers: Sequence[int]) -> None:
-        """Run one micro-batch from its beginning to its commit."""
-        with owed(f"a success of micro-batch {batch}"):
-            write = self.begin(workers, "stream", batch=batch, query=query)
-            write.commit([write.task(self.batches(numbers))])
-
-    def need_stream(self) -> None:
-        """Skip what needs a stream writer where there is none."""
-        if not self.streams:
-            pytest.skip("this writer does not stream")
-
-    def rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """The rows of these numbers."""
-        return [self.row(number) for number in numbers]
-
-    def batches(self, numbers: Sequence[int]) -> list[pa.RecordBatch]:
-        """The rows of these numbers as Spark hands them to a task: several record batches, one empty when none."""
-        import pyarrow as pa
-        from pyspark.sql.pandas.types import to_arrow_schema
-
-        schema = to_arrow_schema(self.schema())
-        starts = range(0, max(len(numbers), 1), _BATCH_ROWS)
-        return [pa.RecordBatch.from_pylist(self.rows(numbers[start : start + _BATCH_ROWS]), schema) for start in starts]
-
-    def expect(self, numbers: Sequence[int], why: str, *, repeated: bool = False) -> None:
-        """The target holds the rows of these numbers, each once; `repeated` rows more often unless `deduplicates`."""
-        found, wanted = _counted(self.arrived()), _counted(self.rows(numbers))
-        if repeated and not self.deduplicates:
-            found = Counter(dict.fromkeys(found, 1))
-        assert found == wanted, f"{why}: {_differences(found, wanted)}"
-
-
-def shared_workers(config: pytest.Config) -> Workers:
-    """Processes for all tests of a run, as Spark keeps its workers for all jobs."""
-    if _WORKERS not in config.stash:
-        config.stash[_WORKERS] = Workers()
-        config.add_cleanup(config.stash[_WORKERS].close)
-    return config.stash[_WORKERS]
-
-
-@contextmanager
-def owed(what: str, errors: tuple[type[Exception], ...] = (CallError,)) -> Iterator[None]:
-    """Say what the connector owes when something inside raises."""
-    try:
-        yield
-    except errors as error:
-        pytest.fail(f"the connector owes {what}\n\n{error}")
-
-
-@contextmanager
-def owed_error(what: str, errors: tuple[type[Exception], ...] = (CallError,)) -> Iterator[list[str]]:
-    """Say what the connector owes when nothing inside raises; gives the text of the error that was raised."""
-    texts: list[str] = []
-    try:
-        yield texts
-    except errors as error:
-        texts.append(str(error))
-        return
-    pytest.fail(f"the connector owes an error {what}")
-
-
-@contextmanager
-def failing(seen: dict[str, str], what: str) -> Iterator[None]:
-    """Keep the text of an error that may be raised inside."""
-    try:
-        yield
-    except CallError as error:
-        seen[what] = str(error)
-
 
 def _nested() -> StructType:
     from pyspark.sql.types import BinaryType, MapType, StructType
 
     return StructType().add("strange", MapType(BinaryType(), BinaryType()))
-
-
-def _counted(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
-    return Counter(json.dumps(row, sort_keys=True, default=str) for row in rows)
-
-
-def _differences(found: Counter[str], wanted: Counter[str]) -> str:
-    """What is missing and what is too much, the first of each."""
-    parts = []
-    for word, more in (("missing", wanted - found), ("too many", found - wanted)):
-        if more:
-            parts.append(f"{more.total()} {word}, such as {min(more)}")
-    return "; ".join(parts) or "nothing differs"

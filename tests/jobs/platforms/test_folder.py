@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from trunkline.jobs.folder import Kept, RunFolder, held, locked, run_id_of
+from trunkline.jobs.folder import Kept, RunFolder, run_id_of
+from trunkline.jobs.locks import held, locked
 from trunkline.jobs.options import write_options
 from trunkline.jobs.platforms import local
 from trunkline.jobs.run import Run, RunFilter, RunRequest

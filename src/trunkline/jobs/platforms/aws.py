@@ -6,8 +6,6 @@
 Credentials and region are those of AWS's own chain, in which `aws.role` is then assumed, and renewed before it ends.
 What only reads or bears a token is repeated by boto, in its adaptive mode. A start without one must not be: whoever
 repeats a `StartJobRun` of Glue after a lost answer has two runs. `send_once` says how that goes.
-
-An `UnavailableError` with `later=True` says that there is no room now: the same start succeeds when a run has ended.
 """
 
 from __future__ import annotations
@@ -21,7 +19,8 @@ from datetime import datetime, timezone
 from functools import lru_cache, partial
 from typing import Any
 
-from trunkline.errors import AuthError, MissingExtraError, OptionError, RejectedError, TrunklineError, UnavailableError
+from trunkline.errors import AuthError, MissingExtraError, OptionError, UnavailableError
+from trunkline.jobs.platforms.aws_errors import throttled, translated, undecided
 from trunkline.jobs.run import Run, RunFilter
 from trunkline.options import Options
 
@@ -35,21 +34,11 @@ try:
         ClientError,
         ConnectionClosedError,
         ConnectTimeoutError,
-        CredentialRetrievalError,
         EndpointConnectionError,
         HTTPClientError,
-        InvalidRegionError,
-        MetadataRetrievalError,
         NoCredentialsError,
-        NoRegionError,
-        ParamValidationError,
-        PartialCredentialsError,
-        ProfileNotFound,
         ReadTimeoutError,
-        SSOError,
-        TokenRetrievalError,
     )
-    from botocore.retries.standard import ThrottledRetryableChecker
 except ImportError:
     raise MissingExtraError('this platform needs boto3: pip install "trunkline[aws]"') from None
 
@@ -61,47 +50,6 @@ ATTEMPTS = 8
 AT_ONCE = 8
 # Seconds between the sendings of a throttled start, which is refused before it starts anything.
 WAITS = (0.5, 1.0, 2.0, 4.0, 8.0)
-
-# botocore's own list.
-_THROTTLED = frozenset(ThrottledRetryableChecker._THROTTLED_ERROR_CODES)  # noqa: SLF001
-# No room for one more run: the errors of StartJobRun in botocore's model of Glue.
-_FULL = frozenset({"ConcurrentRunsExceededException", "ResourceNumberLimitExceededException"})
-# What EMR says of a cluster that has its 256 active steps; a ValidationException like any other.
-_FULL_SAYS = "number of active steps"
-# Glue's own time-out, a 400: whether it did what was asked is not said.
-_TIMED_OUT = frozenset({"OperationTimeoutException"})
-# AWS's common errors, and those of its token service. Only the first kind has a message that is worth showing: others
-# quote the request as it was signed, session token and all.
-_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
-_UNKNOWN_CALLER = frozenset(
-    {
-        "ExpiredToken",
-        "ExpiredTokenException",
-        "IncompleteSignature",
-        "IncompleteSignatureException",
-        "InvalidAccessKeyId",
-        "InvalidClientTokenId",
-        "InvalidSignatureException",
-        "MissingAuthenticationToken",
-        "MissingAuthenticationTokenException",
-        "OptInRequired",
-        "RequestExpired",
-        "SignatureDoesNotMatch",
-        "UnrecognizedClientException",
-    }
-)
-_LOGIN = (
-    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile in AWS_PROFILE, or run where a role is attached"
-)
-_NO_LOGIN = (
-    NoCredentialsError,
-    PartialCredentialsError,
-    CredentialRetrievalError,
-    MetadataRetrievalError,
-    ProfileNotFound,
-    SSOError,
-    TokenRetrievalError,
-)
 
 # Where a list of runs is, and for whom: see `place_of`.
 Place = tuple[str, ...]
@@ -123,7 +71,7 @@ def calling(service: str, region: str | None, options: Options, *, once: bool = 
     try:
         yield _client(service, region, options["aws.endpoint"], options["aws.role"], once)
     except (ClientError, BotoCoreError) as error:
-        found = _translated(service, error)
+        found = translated(service, error)
         if isinstance(found, AuthError):
             _client.cache_clear()  # credentials that were renewed in the environment are looked for again
         raise found from None
@@ -142,11 +90,10 @@ def send_once(send: Callable[[], str], look_up: Callable[[], str | None]) -> str
         try:
             return send()
         except ClientError as error:
-            code, status = _code(error), _status(error)
-            if code in _THROTTLED and wait is not None:
+            if throttled(error) and wait is not None:
                 time.sleep(wait)
                 continue
-            if code in _THROTTLED or (status < 500 and code not in _TIMED_OUT):
+            if throttled(error) or not undecided(error):
                 raise
         except (EndpointConnectionError, ConnectTimeoutError):
             raise
@@ -205,11 +152,6 @@ def is_wanted(wanted: RunFilter, run: Run, name: str | None = None) -> bool:
     return named and replace(wanted, jobs=()).takes(run)
 
 
-def gone(run_id: str, error: ClientError) -> RejectedError:
-    """The error for a run that its service does not know any more."""
-    return RejectedError(f"there is no run {run_id} any more: {_code(error)}: {_said(error)}", gone=True)
-
-
 def given_in(words: Iterable[str]) -> tuple[str | None, str | None]:
     """Module and key in the words of a command line, None for each that is not there."""
     given = dict(word.removeprefix("--").split("=", 1) for word in words if word.startswith("--") and "=" in word)
@@ -264,39 +206,3 @@ def _client(service: str, region: str | None, endpoint: str | None, role: str | 
     config = Config(retries=retries, user_agent_extra="trunkline", **TIMEOUTS)
     made = boto3.Session(botocore_session=session)
     return made.client(service, region_name=region, endpoint_url=endpoint, config=config)
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))
-
-
-def _said(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Message", "")).strip()
-
-
-def _status(error: ClientError) -> int:
-    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-
-
-def _translated(service: str, error: Exception) -> TrunklineError:
-    if isinstance(error, ClientError):
-        code, status = _code(error), _status(error)
-        said = _said(error)
-        whole = f"{service}: {code}: {said[:1000]}" if said and "<" not in said[:1] else f"{service}: {code or status}"
-        if code in _DENIED:
-            return AuthError(whole, status=status)
-        if code in _UNKNOWN_CALLER:
-            return AuthError(f"{service} refused the credential ({code}): renew it, or {_LOGIN}", status=status)
-        if code in _FULL or _FULL_SAYS in said.lower():
-            return UnavailableError(f"{whole} (no room for one more run now)", status=status, later=True)
-        if code in _THROTTLED or code in _TIMED_OUT or status >= 500:
-            return UnavailableError(whole, status=status)
-        return RejectedError(whole, status=status)
-    if isinstance(error, _NO_LOGIN):
-        return AuthError(f"{service}: no AWS credentials found ({type(error).__name__}): {_LOGIN}")
-    if isinstance(error, (NoRegionError, InvalidRegionError)):
-        option = "emrServerless.region" if service == "emr-serverless" else f"{service}.region"
-        return OptionError(f"{service}: no AWS region: give {option}, or set AWS_REGION")
-    if isinstance(error, ParamValidationError):
-        return RejectedError(f"{service}: {error}")
-    return UnavailableError(f"{service} could not be reached: {error}")

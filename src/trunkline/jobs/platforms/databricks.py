@@ -2,14 +2,8 @@
 
 With a `target`, a job id or the name of one job, that job is run now. Without one a one-time run is submitted, on
 `databricks.cluster` or, with `databricks.serverless`, on serverless compute: the entry point `trunkline-job` of the
-package `trunkline`, with `artifact` installed, a wheel that depends on trunkline.
-
-How the arguments get to a job of the workspace:
-
-    it has job parameters          job_parameters, which Databricks hands down to its tasks
-    Python wheel tasks             python_named_params      --module_name=my.etl --run_key=k1 --etl={...}
-    Python script tasks            python_params            the same words
-    notebook tasks                 notebook_params          widgets module_name, run_key, etl
+package `trunkline`, with `artifact` installed, a wheel that depends on trunkline. How the arguments get there:
+`databricks_starts`.
 
 No second run: every start bears an `idempotency_token`, a digest of the run's key. Databricks promises exactly one run
 for a token as long as that run exists, 60 days, whoever asks; a token of a deleted run is refused. Where the job or the
@@ -32,8 +26,7 @@ from typing import Any
 
 from trunkline import __version__
 from trunkline.credentials import Redactor, Secret
-from trunkline.errors import AuthError, MissingExtraError, OptionError, RejectedError, UnavailableError
-from trunkline.jobs.arguments import arguments_of, argv_of
+from trunkline.errors import AuthError, MissingExtraError, RejectedError, UnavailableError
 from trunkline.jobs.run import ENDED, Run, RunFilter, RunRequest, digest_of
 from trunkline.options import Options
 
@@ -52,9 +45,10 @@ try:
         Unauthenticated,
     )
     from databricks.sdk.errors.base import DatabricksError
-    from databricks.sdk.service import compute, jobs
+    from databricks.sdk.service import jobs
 
     from trunkline.jobs.platforms.databricks_runs import identity, with_output
+    from trunkline.jobs.platforms.databricks_starts import QUEUED, job_id, one_time, parameters
 except ImportError:
     raise MissingExtraError("platform=databricks needs its SDK: pip install 'trunkline[databricks]'") from None
 
@@ -64,14 +58,6 @@ RETRY_SECONDS = 60
 AT_ONCE = 8
 # Pages of runs hold at most this many (jobs/runs/list).
 PAGE = 25
-# Whatever the job's own setting is; the documentation at the top says why.
-QUEUED = jobs.QueueSettings(enabled=True)
-# Databricks puts the run's id there ("What is a dynamic value reference?" in its documentation).
-RUN_ID = "--run_id={{job.run_id}}"
-# `run_name` takes 4,096 bytes of UTF-8, which these characters never pass.
-NAME_LENGTH = 1000
-# Serverless environments are numbered, and each is supported for three years; 4 is the API documentation's example.
-ENVIRONMENT = "4"
 
 
 def start(request: RunRequest, options: Options) -> Run:
@@ -83,14 +69,14 @@ def start(request: RunRequest, options: Options) -> Run:
         AuthError, UnavailableError: As `trunkline.errors` says.
     """
     token = digest_of(request.run_key)
-    one_time = {} if request.target else _one_time(request, options)
+    submitted = {} if request.target else one_time(request, options)
     with _calling(options) as client:
         if request.target:
-            job = client.jobs.get(_job_id(client, request.target))
-            given = _parameters(job, request)
+            job = client.jobs.get(job_id(client, request.target))
+            given = parameters(job, request)
             started = client.jobs.run_now(job.job_id or 0, idempotency_token=token, queue=QUEUED, **given)
         else:
-            started = client.jobs.submit(idempotency_token=token, **one_time)
+            started = client.jobs.submit(idempotency_token=token, **submitted)
         run_id = str(started.bind()["run_id"])
         return _looked_at(client, Run("databricks", request.job, run_id, request.run_key))
 
@@ -98,9 +84,9 @@ def start(request: RunRequest, options: Options) -> Run:
 def find(request: RunRequest, options: Options) -> Run | None:
     """The run of this key. Databricks cannot be asked by key: runs of the target, or one-time runs, are read."""
     with _calling(options) as client:
-        job_id = None if request.target is None else _job_id(client, request.target)
-        kind = jobs.RunType.JOB_RUN if job_id else jobs.RunType.SUBMIT_RUN
-        for base in client.jobs.list_runs(job_id=job_id, run_type=kind, expand_tasks=True, limit=PAGE):
+        target = None if request.target is None else job_id(client, request.target)
+        kind = jobs.RunType.JOB_RUN if target else jobs.RunType.SUBMIT_RUN
+        for base in client.jobs.list_runs(job_id=target, run_type=kind, expand_tasks=True, limit=PAGE):
             if identity(base)[1] == request.run_key:
                 return with_output(client, base)
     return None
@@ -195,80 +181,6 @@ def _calling(options: Options) -> Iterator[WorkspaceClient]:
         if isinstance(error.__cause__, DatabricksError):  # what the SDK met last, before it gave up
             raise UnavailableError(f"databricks could not take it now: {clean(str(error.__cause__))}") from None
         raise UnavailableError(f"databricks could not be reached: {clean(str(error))}") from None
-
-
-def _one_time(request: RunRequest, options: Options) -> dict[str, Any]:
-    """What is submitted.
-
-    Raises:
-        OptionError: It is not said where, or the artifact does not fit.
-    """
-    artifact, cluster, serverless = options["artifact"], options["databricks.cluster"], options["databricks.serverless"]
-    if not cluster and not serverless:
-        raise OptionError(
-            "databricks: where is it to run? Give the column target (a job), databricks.cluster, or "
-            "databricks.serverless=true"
-        )
-    if cluster and serverless:
-        raise OptionError("databricks: databricks.cluster and databricks.serverless exclude each other; give one")
-    if artifact and not artifact.endswith(".whl"):
-        raise OptionError(f"databricks: artifact must be a wheel for a one-time run, not {artifact}")
-    if serverless and not artifact:
-        raise OptionError("databricks: artifact is missing: serverless compute has no packages but those it is given")
-    wheel = jobs.PythonWheelTask(
-        package_name="trunkline", entry_point="trunkline-job", parameters=[*argv_of(request), RUN_ID]
-    )
-    task = jobs.SubmitTask(task_key="trunkline", python_wheel_task=wheel)
-    asked = {"queue": QUEUED, "run_name": f"{request.job}:{request.run_key}"[:NAME_LENGTH], "tasks": [task]}
-    if cluster:
-        task.existing_cluster_id = cluster
-        task.libraries = [compute.Library(whl=artifact)] if artifact else None
-        return asked
-    task.environment_key = "trunkline"
-    spec = compute.Environment(environment_version=ENVIRONMENT, dependencies=[artifact])
-    return {**asked, "environments": [jobs.JobEnvironment(environment_key="trunkline", spec=spec)]}
-
-
-def _job_id(client: WorkspaceClient, target: str) -> int:
-    """The id of a job of the workspace.
-
-    Raises:
-        RejectedError: None, or more than one, has the name.
-    """
-    if target.isdecimal():
-        return int(target)
-    found = [job.job_id for job in client.jobs.list(name=target) if job.job_id is not None]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise RejectedError(f"databricks has no job {target!r}: give a target that exists, by id or name")
-    raise RejectedError(f"databricks has {len(found)} jobs {target!r}: give the id of one as target")
-
-
-def _parameters(job: jobs.Job, request: RunRequest) -> dict[str, Any]:
-    """How the arguments get to this job: by the kind of its parameters, or of its tasks.
-
-    Raises:
-        RejectedError: It takes none.
-    """
-    settings = job.settings or jobs.JobSettings()
-    named = arguments_of(request)
-    if settings.parameters:
-        return {"job_parameters": named}
-    found: dict[str, Any] = {}
-    for task in settings.tasks or []:
-        if task.python_wheel_task:
-            found["python_named_params"] = named
-        elif task.notebook_task:
-            found["notebook_params"] = named
-        elif task.spark_python_task:
-            found["python_params"] = argv_of(request)
-    if not found:
-        raise RejectedError(
-            f"databricks: job {request.target} takes no arguments: it needs job parameters, or a task of the kinds "
-            "Python wheel, Python script or notebook"
-        )
-    return found
 
 
 def _looked_at(client: WorkspaceClient, run: Run) -> Run:

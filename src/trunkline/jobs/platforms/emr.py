@@ -24,7 +24,6 @@ from trunkline.jobs.platforms.aws import (
     calling,
     console,
     given_in,
-    gone,
     is_wanted,
     known_run,
     needed,
@@ -32,6 +31,7 @@ from trunkline.jobs.platforms.aws import (
     send_once,
     utc,
 )
+from trunkline.jobs.platforms.aws_errors import gone
 from trunkline.jobs.run import ENDED, Run, RunFilter, RunRequest
 from trunkline.options import Options
 

@@ -28,7 +28,8 @@ from functools import lru_cache
 from typing import Any
 
 from trunkline.jobs.arguments import argv_of
-from trunkline.jobs.platforms.aws import AT_ONCE, Place, calling, given_in, gone, is_wanted, needed, place_of, utc
+from trunkline.jobs.platforms.aws import AT_ONCE, Place, calling, given_in, is_wanted, needed, place_of, utc
+from trunkline.jobs.platforms.aws_errors import gone
 from trunkline.jobs.run import ENDED, Run, RunFilter, RunRequest, digest_of
 from trunkline.options import Options
 

@@ -30,7 +30,6 @@ from trunkline.jobs.platforms.aws import (
     AT_ONCE,
     calling,
     console,
-    gone,
     is_wanted,
     known_run,
     needed,
@@ -38,6 +37,7 @@ from trunkline.jobs.platforms.aws import (
     send_once,
     utc,
 )
+from trunkline.jobs.platforms.aws_errors import gone
 from trunkline.jobs.run import ENDED, Run, RunFilter, RunRequest
 from trunkline.options import Options
 

@@ -21,13 +21,10 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime, timezone
 from typing import Any
 
 from trunkline.errors import AuthError, MissingExtraError, OptionError, RejectedError, UnavailableError
 from trunkline.jobs.arguments import argv_of
-from trunkline.jobs.ending import Ending, ending, last_line
 from trunkline.jobs.folder import run_id_of
 from trunkline.jobs.platforms.image import COMMAND, image_of
 from trunkline.jobs.run import Run, RunFilter, RunRequest, digest_of
@@ -35,6 +32,8 @@ from trunkline.options import Options
 
 try:
     from kubernetes import client, config
+
+    from trunkline.jobs.platforms.kubernetes_runs import CANCELLED, JOB, RUN_KEY, SECONDS, bare, place_in_list, run_of
 except ImportError:
     raise MissingExtraError("container.host=kubernetes needs its client: pip install 'trunkline[containers]'") from None
 
@@ -44,12 +43,7 @@ _load_kube_config: Any = config.load_kube_config
 _load_incluster_config: Any = config.load_incluster_config
 
 _MANAGED = "app.kubernetes.io/managed-by=trunkline"
-_JOB, _RUN_KEY, _CANCELLED, _DIGEST = (
-    "trunkline/job",
-    "trunkline/run_key",
-    "trunkline/cancelled",
-    "trunkline/job-digest",
-)
+_DIGEST = "trunkline/job-digest"
 # What Kubernetes takes as a label (documentation, "Labels and Selectors"); what it does not becomes an annotation.
 _LABEL_NAME = re.compile(r"([a-z0-9.-]{1,253}/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?)?")
@@ -59,9 +53,7 @@ _MAY_BE = {
     "FAILED": frozenset({"FAILED", "PENDING_APPROVAL", "SUCCEEDED", "CANCELLED"}),
 }
 _PAGE = 500
-_TAIL = 64
 _NOT_FOUND, _CONFLICT, _TOO_MANY, _SERVER_ERROR, _UNAUTHORIZED = 404, 409, 429, 500, (401, 403)
-_SECONDS = 30
 
 
 def start(request: RunRequest, options: Options) -> Run:
@@ -77,12 +69,12 @@ def start(request: RunRequest, options: Options) -> Run:
     with _cluster() as cluster:
         batch = api.BatchV1Api(cluster)
         try:
-            job = batch.create_namespaced_job(namespace, body, _request_timeout=_SECONDS)
+            job = batch.create_namespaced_job(namespace, body, _request_timeout=SECONDS)
         except api.ApiException as error:
             if error.status != _CONFLICT:
                 raise
-            job = batch.read_namespaced_job(_name(request), namespace, _request_timeout=_SECONDS)
-        return _run(cluster, job, namespace)
+            job = batch.read_namespaced_job(_name(request), namespace, _request_timeout=SECONDS)
+        return run_of(cluster, job, namespace)
 
 
 def find(request: RunRequest, options: Options) -> Run | None:
@@ -90,12 +82,12 @@ def find(request: RunRequest, options: Options) -> Run | None:
     namespace = options["container.namespace"]
     with _cluster() as cluster:
         try:
-            job = api.BatchV1Api(cluster).read_namespaced_job(_name(request), namespace, _request_timeout=_SECONDS)
+            job = api.BatchV1Api(cluster).read_namespaced_job(_name(request), namespace, _request_timeout=SECONDS)
         except api.ApiException as error:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        return _run(cluster, job, namespace)
+        return run_of(cluster, job, namespace)
 
 
 def poll(runs: Sequence[Run], options: Options) -> list[Run]:
@@ -111,8 +103,8 @@ def poll(runs: Sequence[Run], options: Options) -> list[Run]:
         found = []
         for run in runs:
             with _there(run):
-                job = batch.read_namespaced_job(run.run_id, namespace, _request_timeout=_SECONDS)
-            found.append(_run(cluster, job, namespace))
+                job = batch.read_namespaced_job(run.run_id, namespace, _request_timeout=SECONDS)
+            found.append(run_of(cluster, job, namespace))
         return found
 
 
@@ -131,20 +123,20 @@ def list_runs(wanted: RunFilter, options: Options) -> Iterator[Run]:
         more: str | None = None
         while more is None or more:
             page = api.BatchV1Api(cluster).list_namespaced_job(
-                namespace, label_selector=selector, limit=_PAGE, _continue=more or None, _request_timeout=_SECONDS
+                namespace, label_selector=selector, limit=_PAGE, _continue=more or None, _request_timeout=SECONDS
             )
             found += page.items
             more = page.metadata._continue or ""  # noqa: SLF001 - the client's name for it
-        for job in sorted(found, key=_at, reverse=True):
-            bare = _bare(job)
+        for job in sorted(found, key=place_in_list, reverse=True):
+            alone = bare(job)
             # A pod starts after its Job and is over before it; when and with which state exactly, only the pod tells.
             if (
-                (wanted.until is not None and bare.ended and _at(job) >= wanted.until)
-                or (wanted.since is not None and bare.ended_at is not None and bare.ended_at < wanted.since)
-                or (wanted.states and not wanted.states & _MAY_BE.get(bare.state, {bare.state}))
+                (wanted.until is not None and alone.ended and place_in_list(job) >= wanted.until)
+                or (wanted.since is not None and alone.ended_at is not None and alone.ended_at < wanted.since)
+                or (wanted.states and not wanted.states & _MAY_BE.get(alone.state, {alone.state}))
             ):
                 continue
-            run = _run(cluster, job, namespace)
+            run = run_of(cluster, job, namespace)
             if wanted.takes(run):
                 yield run
 
@@ -156,10 +148,10 @@ def cancel(run: Run, options: Options) -> None:
         RejectedError: The cluster has no such Job any more; `gone`.
         AuthError, UnavailableError: It refuses the credential, or cannot be reached.
     """
-    body = {"metadata": {"annotations": {_CANCELLED: "true"}}, "spec": {"suspend": True}}
+    body = {"metadata": {"annotations": {CANCELLED: "true"}}, "spec": {"suspend": True}}
     with _cluster() as cluster, _there(run):
         api.BatchV1Api(cluster).patch_namespaced_job(
-            run.run_id, options["container.namespace"], body, _request_timeout=_SECONDS
+            run.run_id, options["container.namespace"], body, _request_timeout=SECONDS
         )
 
 
@@ -224,7 +216,7 @@ def _digest(job: str) -> str:
 
 def _body(request: RunRequest, image: str) -> Any:
     labels = {"app.kubernetes.io/managed-by": "trunkline", _DIGEST: _digest(request.job)}
-    annotations = {_JOB: request.job, _RUN_KEY: request.run_key}
+    annotations = {JOB: request.job, RUN_KEY: request.run_key}
     for name, value in request.labels.items():
         fits = _LABEL_NAME.fullmatch(name) and _LABEL_VALUE.fullmatch(value)
         (labels if fits else annotations).setdefault(name, value)
@@ -246,78 +238,3 @@ def _body(request: RunRequest, image: str) -> Any:
         metadata=api.V1ObjectMeta(name=_name(request), labels=labels, annotations=annotations),
         spec=api.V1JobSpec(backoff_limit=0, template=pod),
     )
-
-
-def _at(job: Any) -> datetime:
-    """A Job's place in a list: its start, or when it was made."""
-    at: datetime = (job.status and job.status.start_time) or job.metadata.creation_timestamp
-    return at
-
-
-def _bare(job: Any) -> Run:
-    """What the Job alone tells of a run."""
-    notes, status = job.metadata.annotations or {}, job.status
-    run = Run("container", notes.get(_JOB), job.metadata.name, notes.get(_RUN_KEY))
-    for condition in (status and status.conditions) or ():
-        if condition.status != "True" or condition.type not in {"Complete", "Failed"}:
-            continue
-        told = " ".join(filter(None, (condition.type, condition.reason)))
-        ended = status.completion_time or condition.last_transition_time
-        run = replace(run, state_detail=told, started_at=status.start_time, ended_at=ended)
-        if condition.type == "Complete":
-            return replace(run, state="SUCCEEDED")
-        timed_out = condition.reason == "DeadlineExceeded"
-        state = "TIMED_OUT" if timed_out else "FAILED"
-        return replace(run, state=state, error=condition.message or condition.reason or "Failed")
-    if job.spec.suspend and not (status and status.active):
-        if notes.get(_CANCELLED) != "true":
-            return replace(run, state_detail="Suspended")
-        suspended = [c for c in (status and status.conditions) or () if c.type == "Suspended" and c.status == "True"]
-        at = suspended[0].last_transition_time if suspended else datetime.now(timezone.utc)
-        return replace(run, state="CANCELLED", state_detail="Suspended: cancelled", ended_at=at)
-    return run
-
-
-def _run(cluster: Any, job: Any, namespace: str) -> Run:
-    run = _bare(job)
-    if run.state in {"CANCELLED", "TIMED_OUT"} or run.state_detail == "Suspended":
-        return run
-    core = api.CoreV1Api(cluster)
-    pods = core.list_namespaced_pod(namespace, label_selector=f"job-name={run.run_id}", _request_timeout=_SECONDS).items
-    if not pods:
-        return run
-    pod = max(pods, key=lambda pod: pod.metadata.creation_timestamp)
-    states = [status.state for status in pod.status.container_statuses or () if status.state is not None]
-    state = states[0] if states else None
-    if not run.ended:
-        if state is not None and state.running is not None:
-            return replace(run, state="RUNNING", state_detail="Running", started_at=state.running.started_at)
-        if state is not None and state.terminated is not None:
-            # The Job will say so in a moment; until then it goes on.
-            return replace(run, state="RUNNING", state_detail="Terminated", started_at=state.terminated.started_at)
-        waiting = state.waiting if state is not None else None
-        said = ": ".join(filter(None, (waiting.reason, waiting.message))) if waiting is not None else pod.status.phase
-        return replace(run, state_detail=said)
-    if state is None or state.terminated is None:
-        return run
-    end = _end(core, pod, state.terminated, namespace)
-    detail = f"{run.state_detail}: {state.terminated.reason or ''} {end.state_detail}".replace("  ", " ")
-    return replace(
-        run,
-        **{**end._asdict(), "state_detail": detail},
-        started_at=state.terminated.started_at or run.started_at,
-        ended_at=state.terminated.finished_at or run.ended_at,
-    )
-
-
-def _end(core: Any, pod: Any, terminated: Any, namespace: str) -> Ending:
-    end = ending(terminated.exit_code, last_line(terminated.message or ""))
-    if end.result is not None:
-        return end
-    try:
-        log = core.read_namespaced_pod_log(
-            pod.metadata.name, namespace, container="job", tail_lines=_TAIL, _request_timeout=_SECONDS
-        )
-    except api.ApiException:
-        return end  # the node that kept it is gone
-    return ending(terminated.exit_code, last_line(log or ""))
