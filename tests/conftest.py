@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,13 @@ os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
 os.environ["PYTHONPATH"] = os.pathsep.join(
     filter(None, [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
 )
+
+# The processes of a host share tokens by address, in files under its temporary folder: the token of a server of another
+# run, or of the other process of this one, must not be there when a port comes round again. What tests leave for people
+# to look at stays where pytest puts it.
+os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+_OWN = tempfile.TemporaryDirectory(prefix="tl-", ignore_cleanup_errors=True)
+os.environ["TMPDIR"] = tempfile.tempdir = _OWN.name
 
 # A shared machine stalls at times, so no example has a deadline; what CI runs must be the same on every run.
 settings.register_profile("local", deadline=None)

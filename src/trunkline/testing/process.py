@@ -40,6 +40,7 @@ class Process:
         self._followers: set[asyncio.Queue[Record]] = set()
         self._app = App(self._refuse_for, self._ended)
         self._places: dict[str, socket.socket] = {}
+        self._former: set[int] = set()
         self._listeners: dict[str, asyncio.Server] = {}
         # The loop itself holds tasks only weakly.
         self._comings: set[asyncio.Task[None]] = set()
@@ -59,11 +60,21 @@ class Process:
     async def _open_all(self) -> None:
         for origin in self._origins:
             # Bound, never listening: keeps the port ours while the origin refuses connections.
-            place = _bound_socket(self._port if origin == "main" else 0)
+            place = _bound_socket(self._port) if origin == "main" and self._port else self._new_place()
             self._places[origin] = place
             await self._listen(origin)
             scheme = "https" if origin == "tls" else "http"
             self._app.urls[origin] = f"{scheme}://127.0.0.1:{place.getsockname()[1]}"
+
+    def _new_place(self) -> socket.socket:
+        """A socket on a port that was never ours: clients keep tokens and connections by address."""
+        known = []
+        while (place := _bound_socket(0)).getsockname()[1] in self._former:
+            known.append(place)
+        for one in known:
+            one.close()
+        self._former.add(place.getsockname()[1])
+        return place
 
     async def _listen(self, origin: str) -> None:
         if origin in self._listeners:
