@@ -152,4 +152,6 @@ class ShopDataSource(DataSource):
 
 def value_of(value: Any, kind: DataType) -> Any:
     """A value as Spark wants it: JSON has times as text."""
-    return datetime.fromisoformat(value) if value and isinstance(kind, TimestampType) else value
+    if value and isinstance(kind, TimestampType):
+        return datetime.fromisoformat(value.replace("Z", "+00:00"))  # Python 3.10 takes no Z
+    return value
