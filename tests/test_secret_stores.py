@@ -7,6 +7,7 @@ is stood in for. No message may hold a value.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sys
@@ -210,6 +211,9 @@ def key_vault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[KeyVa
             back = threading.Thread(target=_pump, args=(beyond, peer), daemon=True)
             back.start()
             _pump(peer, beyond)
+            # Whoever asked has gone; the server keeps its side open until the test is over.
+            with contextlib.suppress(OSError):
+                beyond.shutdown(socket.SHUT_RDWR)
             back.join(5)
 
     def identity(_path: str, asked: Asked) -> Answer:

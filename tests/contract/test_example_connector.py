@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLE = Path(__file__).parents[2] / "examples" / "connector"
 
 
+@pytest.mark.slow
 def test_the_example_passes_where_it_is_copied_to(tmp_path: Path) -> None:
     """Two files and `pytest`: no other set-up, no skipped clause but those of what it does not promise."""
     for name in ("connector.py", "test_connector.py"):

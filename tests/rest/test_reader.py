@@ -349,12 +349,12 @@ def test_a_refusal_reaches_the_user_through_spark(read: Read, fault_server: Faul
     assert str(raised.value).count("  File ") == 1
 
 
-def test_no_credential_follows_a_link_to_another_host(read: Read, fault_server: FaultServer) -> None:
+def test_no_credential_follows_a_link_to_another_host(fault_server: FaultServer) -> None:
     """The read fails and says what to set; the other host was not asked."""
     fault_server.dataset("GET /items", count=20, paging="nextUrl", size=7, next_host="other")
-    said = {"schema": ROW, "pagination": "nextUrl", "page__nextField": "next", "auth__type": "bearer"}
-    with pytest.raises(PySparkException, match=r"another host.*allowedHosts=127\.0\.0\.1:"):
-        read(**said, auth__token="tok-3").collect()
+    said = {"pagination": "nextUrl", "page__nextField": "next", "auth__type": "bearer", "auth__token": "tok-3"}
+    with pytest.raises(ResponseError, match=r"another host.*allowedHosts=127\.0\.0\.1:"):
+        read_here(fault_server.url_for("/items"), RECORD, **said)
     assert fault_server.ledger(origin="other") == []
 
 
@@ -390,12 +390,12 @@ def test_a_redirect_is_followed_at_home(status: int, read: Read, fault_server: F
     assert ids(read("/old", schema=ROW, pagination="none")) == [0, 1, 2]
 
 
-def test_a_redirect_to_another_host_is_not_followed(read: Read, fault_server: FaultServer) -> None:
+def test_a_redirect_to_another_host_is_not_followed(fault_server: FaultServer) -> None:
     """Nor are credentials sent there."""
     elsewhere = fault_server.url_for("/items", "other")
     fault_server.route("GET /old", [{"status": 302, "headers": {"Location": elsewhere}}])
-    with pytest.raises(PySparkException, match=r"a redirect of .*/old leads to another host"):
-        read("/old", schema=ROW, pagination="none").collect()
+    with pytest.raises(ResponseError, match=r"a redirect of .*/old leads to another host"):
+        read_here(fault_server.url_for("/old"), RECORD, pagination="none")
     assert fault_server.ledger(origin="other") == []
 
 
@@ -479,11 +479,11 @@ def test_a_body_is_of_the_type_that_is_said(read: Read, fault_server: FaultServe
     assert seen == [("application/json", b'{"q":"all"}'), ("application/x-amz-json-1.1", b'{"q":"all"}')]
 
 
-def test_a_list_that_only_tells_of_errors_holds_no_records(read: Read, fault_server: FaultServer) -> None:
+def test_a_list_that_only_tells_of_errors_holds_no_records(fault_server: FaultServer) -> None:
     """An answer of 200 that refuses is an error."""
     fault_server.route("GET /items", [{"body": {"data": None, "errors": [{"message": "denied"}]}}])
-    with pytest.raises(PySparkException, match=r"only list is errors.*denied"):
-        read(schema=ROW, pagination="none").collect()
+    with pytest.raises(ResponseError, match=r"only list is errors.*denied"):
+        read_here(fault_server.url_for("/items"), RECORD, pagination="none")
 
 
 @pytest.mark.parametrize(("kind", "by"), [("LONG", "time"), ("STRING", "time"), ("STRING", "id")])
