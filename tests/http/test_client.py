@@ -297,6 +297,56 @@ def test_tokens_that_run_out_after_a_few_requests_give_up_no_row(uses: int, conc
     assert login.fetched <= 100 // uses + 1
 
 
+def test_rows_that_are_refused_with_every_login_are_no_outage_and_hold_up_no_other_row() -> None:
+    """However often they are tried: a 401 says that the origin is there."""
+    line, login = Line(lambda one, _: Exchange(one, 401 if one.tag % 10 == 0 else 200)), Login(renewable=True)
+    outcomes = ends(client(line, login, concurrency=16), rows(300))
+    accepted = {outcome.request.tag for outcome in outcomes if outcome.kind == "accepted"}
+    assert accepted == {tag for tag in range(300) if tag % 10}
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(1, 10), (4, 20), (16, 80)])
+def test_a_credential_that_is_revoked_is_given_up_soon(concurrency: int, most: int) -> None:
+    """Neither the origin nor the token endpoint is asked for long, however many new rows there are."""
+    line = Line(lambda one, number: Exchange(one, 200 if number <= 100 else 401))
+    login = Login(renewable=True)
+    sender = client(line, login, concurrency=concurrency)
+    ends(sender, rows(3000))
+    assert (sender.schedule.auth_refused, len(line.sent) - 100 <= most, login.fetched <= 6) == (True, True, True)
+
+
+@pytest.mark.parametrize("probe", ["sent", "not sent"])
+def test_a_probe_has_no_outcome_and_renews_a_token_that_has_expired_meanwhile(probe: str) -> None:
+    """Page 0 is answered well, the others are not until the gate closes: then page 0 is asked for again."""
+    login = Login(renewable=True)
+
+    def script(request: Request, number: int) -> Exchange:
+        if request.tag == 0 and not failed:
+            return Exchange(request, 200)
+        if len(failed) >= 10:
+            return Exchange(request, 200 if line.sent[-1][3]["Authorization"] == "token 2" else 401)
+        return Exchange(request, 500)
+
+    def door(exchange: Exchange) -> None:
+        failed.extend([exchange.status] * (exchange.status == 500))
+        if len(failed) == 10 and probe == "not sent":
+            login.broken = AuthError("refused")
+
+    def ahead() -> Iterator[Request]:
+        for page in rows(9):
+            page.early = True
+            yield page
+
+    failed: list[int] = []
+    line = Line(script)
+    sender = client(line, login, door=door)
+    outcomes = ends(sender, ahead())
+    assert Counter(outcome.request.tag for outcome in outcomes) == Counter(range(9))
+    assert (login.fetched, sender.schedule.in_flight) == (2 if probe == "sent" else 1, 0)
+    if probe == "sent":
+        assert {outcome.request.login for outcome in outcomes if outcome.request.tag} == {1}
+
+
 def test_a_wrong_password_costs_a_handful_of_requests_with_a_large_fixed_concurrency_too() -> None:
     line = Line(statuses(then=401))
     outcomes = ends(client(line, concurrency=100), rows(1000))

@@ -63,7 +63,10 @@ def answer(plan: Schedule, to: Request, verdict: Verdict, now: float, fault: Fau
 
 @given(st.data())
 def test_conservation_order_and_progress_whatever_the_answers(data: st.DataObject) -> None:
-    """Requests with common keys never overlap and keep order; each ends once; it is never woken in vain."""
+    """Requests with common keys never overlap and keep order; each ends once; it is never woken in vain.
+
+    Whether there are probes or not: what nobody admitted has no outcome.
+    """
     draw = data.draw
     rate = RateLimit([(5.0, 1.0), (40.0, 20.0)]) if draw(st.booleans()) else None
     fixed = draw(st.sampled_from([None, 1, 7]))
@@ -72,6 +75,9 @@ def test_conservation_order_and_progress_whatever_the_answers(data: st.DataObjec
         request(i, tuple(draw(st.lists(st.integers(0, 3), max_size=3))), draw(st.integers(1, 3)))
         for i in range(draw(st.integers(1, 25)))
     ]
+    ahead = draw(st.booleans())
+    for one in waiting:
+        one.early = ahead and draw(st.booleans())
     waiting.reverse()
     stop_after = draw(st.integers(0, 120))
     admitted: list[Request] = []
@@ -235,7 +241,7 @@ def test_a_request_that_is_refused_with_every_login_ends_by_its_tries_and_asks_f
         sent_at.append(now)
         outcome = answer(plan, one, Verdict("refresh", "status 401", auth=True), now)
     assert outcome is not None
-    assert (outcome.kind, outcome.reason, one.login) == ("rejected", "status 401, after 5 tries", 4)
+    assert (outcome.kind, outcome.reason) == ("rejected", "status 401, after 5 tries")
     assert sent_at[1] == 0.0 < sent_at[2] < sent_at[4]
 
 
@@ -350,6 +356,85 @@ def test_an_outage_while_pages_are_asked_for_ahead_is_waited_for(at_once: int) -
     ended, now, _ = asked_ahead(at_once, lambda page, now: ACCEPTED if page < 20 or now > 300.0 else FAULT, outage=True)
     assert (ended.kind, ended.request.tag) == ("accepted", 99)
     assert now > 300.0
+
+
+def test_a_probe_is_nobodys_request() -> None:
+    """It takes up the one slot there is, and is no other try of the page; its answer ends nothing."""
+    plan, good, now = tripped()
+    probe = send(plan, now)
+    assert probe is not None
+    assert (probe is good, probe.url, probe.tag, plan.in_flight, plan.retries) == (False, good.url, 0, 1, 6)
+    assert not plan.room(now)
+    assert answer(plan, probe, ACCEPTED, now) is None
+    assert (plan.in_flight, plan.retries, plan.idle, plan.room(now)) == (0, 6, False, True)
+
+
+@pytest.mark.parametrize("refused", [THROTTLED, Verdict("retry", "status 503", throttled=True, unhealthy=True), FAULT])
+def test_an_origin_that_is_down_is_asked_less_and_less_often_for_what_it_answered_before(refused: Verdict) -> None:
+    plan, _, now = tripped()
+    sent, _ = driven(plan, lambda *_: refused, now, now + 300.0)
+    assert len(sent) < 30
+
+
+def test_what_another_origin_answered_tells_nothing_of_this_one() -> None:
+    """As where pages are redirected to a store: it is well while the API is not."""
+    plan, _, now = tripped("http://store/signed")
+    _, outcomes = driven(plan, lambda one, at: ACCEPTED if at > 60.0 or "store" in one.url else FAULT, now, 300.0)
+    assert sorted((one.request.tag, one.kind) for one in outcomes) == [(page, "accepted") for page in (1, 2, 3, 4)]
+
+
+def test_a_page_that_is_not_answered_well_any_more_does_not_hold_up_the_others() -> None:
+    plan, _, now = tripped()
+    _, outcomes = driven(plan, lambda one, at: ACCEPTED if at > 20.0 and one.tag else FAULT, now, 300.0)
+    assert sorted((one.request.tag, one.kind) for one in outcomes) == [(page, "accepted") for page in (1, 2, 3, 4)]
+
+
+def test_a_refused_credential_of_what_nobody_wants_is_no_reason_to_go_on_or_to_stop() -> None:
+    plan = schedule()
+    for verdict in [Verdict("refresh", "status 401", auth=True)] * AUTH_REFUSALS + [
+        Verdict("rejected", "status 401", auth=True)
+    ] * AUTH_REFUSALS:
+        plan.admit(one := request())
+        assert send(plan, 0.0) is one
+        plan.withdraw(one)
+        outcome = answer(plan, one, verdict, 0.1)
+        assert (outcome and outcome.kind, plan.idle) == ("rejected", True)
+    assert plan.stopped is None
+
+
+def tripped(url: str = "http://a/") -> tuple[Schedule, Request, float]:
+    """Page 0 was answered well and pages 1 to 4, asked for ahead, failed until the gate closed; and when it opens."""
+    plan, good = schedule(), Request("GET", url, tag=0)
+    for page in (good, *map(request, range(1, 5))):
+        page.early = True
+        plan.admit(page)
+    first = send(plan, 0.0)
+    assert first is good
+    answer(plan, first, ACCEPTED, 0.0)
+    now = 0.0
+    while plan.wake(now) - now < 0.5:
+        now = plan.wake(now)
+        failing = send(plan, now)
+        assert failing is not None
+        assert answer(plan, failing, FAULT, now) is None
+    return plan, good, plan.wake(now)
+
+
+def driven(
+    plan: Schedule, judged: Callable[[Request, float], Verdict], now: float, until: float
+) -> tuple[list[Request], list[Outcome]]:
+    """What is sent until then, one at a time, and what has ended."""
+    sent, outcomes = [], []
+    while now < until and not plan.idle:
+        assert not plan.given_up(now), plan.stopped
+        found = send(plan, now)
+        if found is None:
+            now = plan.wake(now)
+            continue
+        sent.append(found)
+        now += 0.05
+        outcomes.append(answer(plan, found, judged(found, now), now))
+    return sent, [outcome for outcome in outcomes if outcome is not None]
 
 
 def asked_ahead(

@@ -150,6 +150,18 @@ def test_pages_that_fail_for_good_end_a_read_after_five_tries(concurrency: str, 
     assert sum(asked.values()) <= 10 * int(concurrency)
 
 
+def test_a_page_that_is_asked_for_again_to_find_out_about_an_outage_is_not_read_again(
+    fault_server: FaultServer,
+) -> None:
+    failing = [
+        {"when": {"query": {"offset": str(offset)}}, "status": 500, "times": 3} for offset in range(100, 200, 10)
+    ]
+    fault_server.dataset("GET /items", count=200, paging="offset", total=True, steps=failing)
+    assert ids(batches(fault_server, concurrency="5", **{"retry.maxAttempts": "10"}, **OFFSET)) == list(range(200))
+    served = Counter(fault_server.served("/items"))
+    assert (set(served), sum(served.values()) > 200) == (set(range(200)), True)
+
+
 def test_a_page_that_nobody_wants_any_more_is_not_tried_again(fault_server: FaultServer) -> None:
     """Nor is it asked for at all where it had to wait for its turn."""
     short = {"when": {"query": {"offset": "50"}}, "dataset": {"cap": 3}}

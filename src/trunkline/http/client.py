@@ -18,6 +18,7 @@ from typing import Protocol
 from urllib.parse import urlencode
 
 from trunkline.errors import TrunklineError
+from trunkline.http.logins import Logins
 from trunkline.http.message import Exchange, Outcome, Request
 from trunkline.http.oauth2 import Masked
 from trunkline.http.schedule import Schedule
@@ -107,6 +108,7 @@ class Client:
         self._clock = clock
         self._login: Mapping[str, str] | None = None
         self._base: dict[str, str] = self._static
+        self._logins = Logins()
         self._sent_with: dict[Request, Mapping[str, str]] = {}
         self._warn_at = -math.inf
         self._tick_at = -math.inf
@@ -245,8 +247,11 @@ class Client:
         except TrunklineError as error:
             self.failure = error
             self.schedule.stop(str(error))
+            if request.unwanted:  # a probe: nobody waits for its outcome
+                return None
             return Outcome(request, "exhausted" if request.attempts else "unsent", str(error))
         if self._rules.renewable:
+            self._logins.sent(request)
             self._sent_with[request] = login
         if not request.attempts:
             request.first_at = time.time()
@@ -258,16 +263,19 @@ class Client:
 
     def _finish(self, exchange: Exchange) -> Outcome | None:
         try:
-            verdict = judge(exchange, self._rules, self.schedule.logins)
+            verdict = judge(exchange, self._rules, self._logins)
         except Exception as error:  # noqa: BLE001 - the user's code: its bug must not lose the row
             reason = f"judge raised {type(error).__name__}: {error}"
             self.failure = TrunklineError(reason)
             self.schedule.stop(reason)
             verdict = Verdict("ambiguous", reason)
         if self._rules.renewable:
-            sent_with = self._sent_with.pop(exchange.request, None)
+            request = exchange.request
+            sent_with = self._sent_with.pop(request, None)
+            self._logins.ended(request, accepted=verdict.kind == "accepted")
             if verdict.kind == "refresh" and sent_with is not None:
                 self._auth.expired(sent_with)
+                self._logins.renew(request)
         return self.schedule.finished(exchange, verdict, self._clock())
 
     def _tell_pause(self, now: float, wait: float) -> None:

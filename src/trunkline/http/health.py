@@ -1,7 +1,8 @@
 """Whether the origin is well, and how long it is waited for while it is not.
 
 health = Health(Random(7), deadline=600.0)
-health.learn(verdict, now, mean)      # after every exchange
+health.answered(now)                  # after every exchange: this,
+health.failed(verdict, now, mean)     # or this, where it tells that the origin is not well, or was asked for too much
 health.gate.until                     # nothing is sent before
 health.give_up_at                     # infinite while it is well
 """
@@ -43,7 +44,7 @@ class Health:
         self._budget = RetryBudget()
         self._well_once = False
         self._trouble_since: float | None = None
-        # Whether the last good answer was that to a probe that was answered well before.
+        # Whether what was answered last was a probe, as well as it was before.
         self._probe_only = False
 
     @property
@@ -51,8 +52,30 @@ class Health:
         """Whether what fails now fails by itself."""
         return self._well_once and self.gate.unhealthy_since is None
 
-    def learn(self, verdict: Verdict, now: float, mean: float, *, probe: bool = False) -> bool:
-        """Learn from one exchange.
+    def answered(self, now: float, *, again: bool = False) -> bool:
+        """Learn from an answer of an origin that is well.
+
+        Args:
+            now: The time.
+            again: It was a probe, and is accepted as it was before.
+
+        Returns:
+            Whether sending begins anew: the origin has come back.
+        """
+        self._probe_only = again
+        back = self.gate.healthy(now, sure=again)
+        if back:
+            self._budget.refill()
+        if self._budget.spent:
+            self._budget.succeeded()
+        self._well_once = True
+        if self._trouble_since is not None:
+            self.forget_trouble()
+            self.trouble = ""
+        return back
+
+    def failed(self, verdict: Verdict, now: float, mean: float, *, probe: bool = False) -> bool:
+        """Learn from an exchange that was not answered well.
 
         Args:
             verdict: On it.
@@ -61,19 +84,8 @@ class Health:
             probe: The same request was answered well before.
 
         Returns:
-            Whether sending begins anew: the origin has come back, or has just gone.
+            Whether sending begins anew: the origin has just gone.
         """
-        if not (verdict.unhealthy or verdict.throttled):
-            self._probe_only = probe
-            back = self.gate.healthy(now, sure=probe)
-            if back:
-                self._budget.refill()
-            self._budget.succeeded()
-            self._well_once = True
-            if self._trouble_since is not None:
-                self.forget_trouble()
-                self.trouble = ""
-            return back
         if probe:
             self._probe_only = False
         self.trouble = verdict.reason
@@ -82,7 +94,8 @@ class Health:
             self.give_up_at = now + (self._deadline if self._well_once else min(self._deadline, START_PATIENCE))
         # One wave refused at once is one failure: the concurrency was too high, which says little of the origin.
         same_wave = verdict.throttled and now < self.gate.until
-        closed = verdict.unhealthy and not same_wave and self.gate.failed(now)
+        # A probe that is refused is one too: its request has no back-off of its own.
+        closed = (probe or (verdict.unhealthy and not same_wave)) and self.gate.failed(now)
         if verdict.throttled:
             self.gate.throttled(now, mean)
         if verdict.wait:

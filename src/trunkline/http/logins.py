@@ -50,7 +50,9 @@ class Logins:
     def may_be_good(self, request: Request) -> bool:
         """Whether that is not known yet: others are on their way with it, or it has been renewed meanwhile.
 
-        Where none was ever good, this one is not either: a wrong credential is told at once. The request itself is
-        still in flight.
+        Where none was ever good, or the one before was good for nobody, this one is not either: a wrong credential is
+        told at once, and one that was revoked soon. The request itself is still in flight.
         """
-        return self._newest_taken >= 0 and (request.login < self._current or self._in_flight > 1)
+        if self._newest_taken < max(0, request.login - 1):
+            return False
+        return request.login < self._current or self._in_flight > 1

@@ -160,27 +160,31 @@ class _Window:
 
 
 class RetryBudget:
-    """Stops a retry storm: retries spend, successes earn, and an empty budget says that the server is not well."""
+    """Stops a retry storm: retries spend, successes earn, and an empty budget says that the server is not well.
+
+    Attributes:
+        spent: What has not been earned back.
+    """
 
     def __init__(self) -> None:
-        self._left = _BUDGET
+        self.spent = 0
 
     def succeeded(self) -> None:
         """Earn one back."""
-        if self._left < _BUDGET:
-            self._left += 1
+        if self.spent:
+            self.spent -= 1
 
     def spend(self, *, throttled: bool) -> bool:
         """Pay for one retry; False when there was not enough left."""
         cost = _THROTTLE_COST if throttled else _RETRY_COST
-        if self._left < cost:
+        if self.spent + cost > _BUDGET:
             return False
-        self._left -= cost
+        self.spent += cost
         return True
 
     def refill(self) -> None:
         """Begin anew: the origin is well again."""
-        self._left = _BUDGET
+        self.spent = 0
 
 
 class Gate:

@@ -18,9 +18,9 @@ from random import Random
 
 from trunkline.http.concurrency import MAX_CONCURRENCY, Concurrency
 from trunkline.http.health import Health
-from trunkline.http.logins import Logins
 from trunkline.http.message import Exchange, Fault, Outcome, Request
 from trunkline.http.pacing import Rate, backoff, wait_at_least
+from trunkline.http.probes import Probes
 from trunkline.http.verdict import GATEWAY_TIMEOUT, Verdict
 from trunkline.http.waiting import Waiting
 
@@ -42,7 +42,8 @@ class Schedule:
         rate: This task's share of the query's rate, None for no limit.
         max_attempts: Tries of one request that may fail before it is `exhausted`. Being throttled is not counted,
             nor is anything while the origin is not well: then it is the server's trouble, not the row's. Where
-            requests are `early`, one that was answered well before is sent again to find out which of the two it is.
+            requests are `early`, one that was answered well before is sent again to find out which of the two it is:
+            `next` gives a request that nobody admitted then, and it has no outcome.
         max_delay: Cap of a back-off in seconds.
         deadline: Seconds without a good answer after which the task stops; also the longest one request is retried.
         random: Source of jitter.
@@ -52,7 +53,6 @@ class Schedule:
         stopped: Why nothing more is sent, None while all is well.
         auth_refused: True when `stopped` because the credential was refused.
         retries: Tries beyond the first.
-        logins: Which logins were good.
     """
 
     def __init__(
@@ -69,7 +69,6 @@ class Schedule:
         self.retries = 0
         self.stopped: str | None = None
         self.auth_refused = False
-        self.logins = Logins()
         self._concurrency = concurrency
         self._rate = rate
         self._health = Health(random, deadline)
@@ -81,10 +80,7 @@ class Schedule:
         self._waiting = Waiting()
         self._auth_refusals = 0
         self._paced_until = -math.inf
-        # What was answered well last, where it may be sent again, and the last such probe.
-        self._keeps_good = False
-        self._good: Request | None = None
-        self._probe: Request | None = None
+        self._probes = Probes()
 
     @property
     def limit(self) -> int:
@@ -119,8 +115,7 @@ class Schedule:
                 before all that waits behind the same keys.
         """
         if request.early:
-            # Whoever asks ahead knows what will come, however often it was asked for before.
-            self._keeps_good = True
+            self._probes.used = True
         self._waiting.add(request, due, after)
 
     def admit_part(self, request: Request, of: Request, attempts: int, now: float) -> None:
@@ -159,10 +154,8 @@ class Schedule:
 
     def next(self, now: float) -> Request | None:
         """The request to send now: retries that are due come first."""
-        if self._gate.probes_left and self._good is not None and self._waiting.first(now) is not None:
-            good = self._good
-            self._probe = Request(good.method, good.url, good.headers, good.body, good.tag, weight=good.weight)
-            return self._probe
+        if self._gate.probes_left and (probe := self._probes.make(self._waiting.first(now))) is not None:
+            return probe
         return self._waiting.take(now)
 
     def started(self, request: Request, now: float) -> None:
@@ -173,7 +166,6 @@ class Schedule:
         elif request.since < 0.0:
             request.since = now
         request.attempts += 1
-        self.logins.sent(request)
         if self._concurrency.spacing:
             self._paced_until = now + self._concurrency.spacing
         if self._rate is not None:
@@ -199,24 +191,27 @@ class Schedule:
 
     def finished(self, exchange: Exchange, verdict: Verdict, now: float) -> Outcome | None:
         """What becomes of the request: its outcome, or None when it will be sent again."""
-        self._learn(exchange, verdict, now)
-        request, kind = exchange.request, verdict.kind
-        if request is self._probe:
-            if verdict.stop and self.stopped is None:
-                self.stopped = verdict.reason
-            return None
-        if kind == "accepted":
-            if self._keeps_good:
-                self._good = request
+        request, kind, probes = exchange.request, verdict.kind, self._probes
+        probe = request is probes.latest
+        self._learn(exchange, verdict, now, probe)
+        if kind == "accepted" and not probe:
+            if probes.used:
+                probes.good = request
             self._auth_refusals = 0
             return Outcome(request, kind, verdict.reason, exchange)
+        if verdict.stop and self.stopped is None:
+            self.stopped = verdict.reason
+        if probe:
+            probes.ended(accepted=kind == "accepted")
+            return None
+        if request.unwanted and verdict.auth:
+            # What is wanted finds out for itself, and counts.
+            return Outcome(request, "rejected", verdict.reason, exchange)
         if kind == "refresh":
             if self._plan_login(request, now):
                 return None
             verdict = replace(verdict, kind="rejected", reason=f"{verdict.reason}, after {request.attempts} tries")
             kind = "rejected"
-        if verdict.stop and self.stopped is None:
-            self.stopped = verdict.reason
         if kind == "retry":
             over = request.unwanted or _asked_too_much(exchange)
             reason = verdict.reason if over else self._plan_retry(request, verdict, now)
@@ -251,10 +246,9 @@ class Schedule:
         waiting = self._waiting.clear()
         return [Outcome(request, "exhausted" if request.attempts else "unsent", reason) for request in waiting]
 
-    def _learn(self, exchange: Exchange, verdict: Verdict, now: float) -> None:
+    def _learn(self, exchange: Exchange, verdict: Verdict, now: float, probe: bool) -> None:
         accepted = verdict.kind == "accepted"
         self.in_flight -= 1
-        self.logins.ended(exchange.request, accepted=accepted)
         if accepted:
             self._concurrency.succeeded(now, exchange.elapsed)
         elif not verdict.auth:
@@ -262,10 +256,14 @@ class Schedule:
             self._concurrency.failed(now, pressure=pressure, cost=verdict.wait or 0.0)
         if verdict.pause:
             self._gate.hold(now, verdict.pause)
-        if _asked_too_much(exchange):
+        if not accepted and _asked_too_much(exchange):
             # So may have those beside it; that says nothing of the origin.
             return
-        if self._health.learn(verdict, now, self._concurrency.mean, probe=exchange.request is self._probe):
+        if verdict.unhealthy or verdict.throttled:
+            anew = self._health.failed(verdict, now, self._concurrency.mean, probe=probe)
+        else:
+            anew = self._health.answered(now, again=probe and accepted)
+        if anew:
             self._concurrency.restart()
 
     def _count_auth(self, verdict: Verdict) -> None:
@@ -280,7 +278,8 @@ class Schedule:
             request.strikes += 1
             if request.strikes >= self._max_attempts:
                 return f"{verdict.reason}, after {request.attempts} tries"
-        self._health.retried(verdict, now)
+        if not verdict.auth:
+            self._health.retried(verdict, now)
         delay = backoff(self._random, request.attempts - 1, throttled=verdict.throttled, cap=self._max_delay)
         if verdict.wait is not None:
             delay = wait_at_least(self._random, verdict.wait, delay)
@@ -291,7 +290,6 @@ class Schedule:
 
     def _plan_login(self, request: Request, now: float) -> bool:
         """Put the request aside until it may be sent with another login; False when it has had enough of them."""
-        self.logins.renew(request)
         delay = 0.0
         if request.refreshed:
             # The login is good for others: it has run out, or only this request is refused.

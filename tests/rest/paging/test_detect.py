@@ -291,6 +291,7 @@ def test_the_style_that_was_found_is_made_once_for_all_pages(monkeypatch: pytest
         return paging_of(options)
 
     monkeypatch.setattr(styles, "paging_of", noted)
+    styles._style.cache_clear()
     rows = [{"id": number} for number in range(100)]
     walk = Walk(paging_of({**AUTO, "page.size": 4, "page.sizeParam": "once"}))
     assert follow(walk, SERVERS["nextPageToken"](rows, 4)) == rows
