@@ -288,6 +288,13 @@ def test_what_cannot_be_read_is_told_with_its_line(text: str, told: str) -> None
             'a { # {\n  b = "{", c = """[\n{""", d = ${?x} // {\n',
             "p.conf:1: { is never closed: a } is missing",
         ),
+        # A bracket that is closed further right than it was opened is closed.
+        (
+            "a {\n  b = 1\n    }\nc = [\n  { d = 1\n]\n",
+            "p.conf:5: { is never closed: a } is missing; seen in line 6: this is no key",
+        ),
+        # One is closed too often, and none is missing.
+        ("a = [\n  { b = 1 }\n  }\n]\n", "p.conf:3: this } closes nothing, or a ] is missing"),
         # Another fault comes first, or no bracket is to blame.
         ("a = x@y\nb {\n", "p.conf:1: @ must stand in quotes"),
         ("a { b = x@y }\n", "p.conf:1: @ must stand in quotes"),

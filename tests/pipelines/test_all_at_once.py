@@ -92,6 +92,10 @@ def test_no_mistake_hides_another(files: Files) -> None:
     assert told(files, *MISTAKES) == set().union(*alone.values())
 
 
+LIVE = "{name: live, read: {format: rate, stream: true}}"
+STREAMED = "write: {format: parquet, path: /x, checkpoint: /c, trigger: available_now}"
+
+
 @pytest.mark.parametrize(
     ("steps", "problems"),
     [
@@ -111,6 +115,47 @@ def test_no_mistake_hides_another(files: Files) -> None:
         ),
         ("{name: a, input: '${NO}', sql: S}", ["${NO} has no value"]),
         ("{name: a, read: {format: rest, options: {auth: {type: '${NO}', token: x}, url: '${NO}'}}}", ["${NO} has no"]),
+        # Nobody knows whether what a step takes is a stream: of what is left out, of what is missing, of its input.
+        *(
+            (f"{{name: a, read: {{format: rate, {stream}}}}}, {{name: b, WRITE}}".replace("WRITE", STREAMED), [told])
+            for stream, told in (
+                ("stream: yess", "steps.a.read.stream must be true or false"),
+                ("stream: '${NO}'", "${NO} has no value"),
+                ("strem: true", "steps.a.read.strem is unknown"),
+            )
+        ),
+        (
+            LIVE.replace("read", "raed") + f", {{name: b, sql: S}}, {{name: c, input: b, {STREAMED}}}",
+            ["steps.live.raed is unknown"],
+        ),
+        *(
+            (f"{LIVE}, {{name: l, sql: S, input: []}}, {{name: b, {taken}, {STREAMED}}}", [told])
+            for taken, told in (
+                ("inptu: live", "steps.b.inptu is unknown"),
+                ("input: lives", "steps.b.input: there is no step lives"),
+            )
+        ),
+        (
+            f"{LIVE}, {{name: a, sql: S, input: []}}, {{name: a, sql: S}}, {{name: b, input: a, {STREAMED}}}",
+            ["steps.a.name is the name of another step"],
+        ),
+        # Nor whether it ends, how it writes, or what it needs.
+        (
+            f"{LIVE}, {{name: b, {STREAMED.replace('trigger', 'triger')}}}, {{name: c, sql: S, input: [], after: b}}",
+            ["steps.b.write.triger is unknown"],
+        ),
+        (
+            "{name: a, sql: S}, {name: b, retry: {}, write: {format: jdbc, mdoe: overwrite}}",
+            ["steps.b.write.mdoe is unknown"],
+        ),
+        (
+            "{name: a, read: {format: csv}}, {name: b, input: c, sql: S}, {name: c, inptu: a, sql: S}",
+            ["steps.c.inptu is unknown"],
+        ),
+        # What is said of a key beside one that is missing.
+        ("{name: a, sql: S}, {name: b, write: {format: '${NO}', path: x, mode: merge, merge_keys: id}}", ["${NO} has"]),
+        ("{name: a, sql: S}, {name: b, write: {table: x, mode: merge, merge_keys: ['${NO}']}}", ["${NO} has no value"]),
+        ("'${NO}'", ["${NO} has no value"]),
         # Each circle once, and what comes after them.
         (
             (
@@ -125,3 +170,34 @@ def test_nothing_is_told_that_comes_of_another_mistake(files: Files, steps: str,
     found = [one.removeprefix("p.yaml:2: ") for one in files.told(f"name: x\nsteps: [{steps}]", "p.yaml")]
     assert len(found) == len(problems), found
     assert [one[: len(told)] for one, told in zip(found, problems, strict=True)] == problems
+
+
+def test_a_setting_that_is_wrong_may_have_given_every_stream_its_checkpoint(files: Files) -> None:
+    setting = "spark.sql.streaming.checkpointLocation: /c"
+    steps = f"steps: [{LIVE}, {{name: b, write: {{format: parquet, path: /x}}}}]"
+    for conf, told in (
+        (f"cnf: {{{setting}}}", "spark.cnf is unknown: did you mean conf?"),
+        (f"conf: {{{setting}, spark.x: [1]}}", "spark.conf: spark.x is a list: Spark takes text"),
+    ):
+        assert files.told(f"name: x\nspark: {{{conf}}}\n{steps}", "p.yaml") == [f"p.yaml:2: {told}"]
+
+
+def test_the_steps_of_joined_lists_are_told_where_they_stand(files: Files) -> None:
+    """Also where the first list is empty by now, or an item of it is missing that may be."""
+    text = """name = x
+vars.base = [ { name = z, sql = S } ]
+steps = ${vars.base} [
+  ${?NOTHING}
+  ${?NOTHING}
+  { name = a, sql = S, timeuot = 3s }
+  { name = b, sql = S, read.format = ${NO} }
+]
+steps += { name = c, sql = S, timeuot = 3s }
+steps += { name = d, sql = S }
+"""
+    assert [told[: len("p.conf:5: steps.a.tim")] for told in files.told(text)] == [
+        "p.conf:6: steps.a.tim",
+        "p.conf:7: ${NO} has n",
+        "p.conf:7: steps.b tak",
+        "p.conf:9: steps.c.tim",
+    ]

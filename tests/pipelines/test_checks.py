@@ -220,6 +220,10 @@ def steps(*lines: str) -> str:
             ],
         ),
         (
+            steps(READ, "{ name = b, expect = [ { rule = between, column = id, min = [1], max { a = 1 } } ] }"),
+            ["3: steps.b.expect[0].min must be one value", "3: steps.b.expect[0].max must be one value"],
+        ),
+        (
             steps(READ, "{ name = b, expect = [ { rule = references, column = id, step = c } ] }"),
             ["3: steps.b.expect[0].step: there is no step c"],
         ),
@@ -338,6 +342,11 @@ def test_what_cannot_be_is_told_with_its_line(files: Files, text: str, told: lis
         ),
         (
             'metrics.prometheus { pushgateway = "ftp://gateway:9091" }',
+            ["metrics.prometheus.pushgateway is no address: write http://gateway:9091 or gateway:9091"],
+        ),
+        (
+            # No such file is looked into: it would be the host `file`.
+            'metrics.prometheus { pushgateway = "file:/run/gateway" }',
             ["metrics.prometheus.pushgateway is no address: write http://gateway:9091 or gateway:9091"],
         ),
         (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from trunkline.pipelines import PipelineError, Report, run_pipeline
+from trunkline.pipelines import PipelineError, Report, Resume, run_pipeline
 
 # Each run leaves a file of its own; that of `b` fails until it was mended.
 JOB = """
@@ -31,6 +31,7 @@ steps:
 """
 
 
+@pytest.mark.slow
 def test_each_run_is_started_once_however_often_the_step_is_made_again(spark: SparkSession, tmp_path: Path) -> None:
     """No row has a `run_key`, and two are equal. What failed is started anew, what succeeded is not; not even where
     the process was killed before it could write down that the step was done."""
@@ -38,7 +39,7 @@ def test_each_run_is_started_once_however_often_the_step_is_made_again(spark: Sp
     (tmp_path / "routed.py").write_text(JOB.format(folder=str(tmp_path)))
     (tmp_path / "p.yaml").write_text(FILE.replace("FOLDER", str(tmp_path)))
 
-    def run(**more: str) -> Report:
+    def run(**more: str | Resume) -> Report:
         return run_pipeline(spark, str(tmp_path / "p.yaml"), runs=str(tmp_path / "runs"), **more)
 
     def ran() -> list[str]:
@@ -54,6 +55,8 @@ def test_each_run_is_started_once_however_often_the_step_is_made_again(spark: Sp
     held.write_text(held.read_text().replace('"success"', '"running"'))
     assert run(resume="last").outcome == "success"
     assert ran() == ["a", "a", "b", "b"]
-    # Another run of the pipeline is another write.
-    run()
+    # One that is to be repeated is another write, and so is that of another run of the pipeline.
+    run(resume=Resume("last", repeat=("started",)))
     assert ran() == ["a"] * 4 + ["b"] * 3
+    run()
+    assert ran() == ["a"] * 6 + ["b"] * 4

@@ -152,6 +152,60 @@ def test_runs_of_jobs_are_started_again_under_the_keys_of_the_first_run(files: F
         )
 
 
+def test_runs_of_jobs_whose_rows_are_made_otherwise_by_now_are_not_simply_started(files: Files) -> None:
+    """Their keys are made of their values: others would be other runs, beside those that were started."""
+    text = (
+        'name = daily\nsteps = [ { name = a, sql = "SELECT 1 AS job" }, { name = b, sql = "SELECT * FROM a" },'
+        " { name = started, write { format = jobs, options { platform = local } } } ]"
+    )
+    report = former(plan(files.read(text)), a="success", b="success", started="failed")
+    changed = plan(files.read(text.replace("SELECT 1", "SELECT 2")))
+    cure = "look there, then say --done started if it is complete, or clean up and say --repeat started"
+    assert refused(changed, report) == (
+        "started (jobs) failed, and some of it may be there, and the file has changed since: "
+        f"done again, runs could be started twice: {cure}"
+    )
+    assert finished(changed, report, repeat=["started"]) == set()
+
+
+def test_a_write_that_is_to_be_repeated_is_named_after_the_run_that_was_told_so(files: Files) -> None:
+    """Under its former name nothing would be done. It keeps the new one, also if that run did not come to it."""
+    runs = str(files.folder / "runs")
+    path = files.write(FILE.replace("MODE", "mode = append"))
+    ids, origins, kept = [], [], []
+    for resume, outcome in (
+        (None, "success"),
+        (Resume("last", repeat=("one",)), "not run"),
+        (Resume("last"), "success"),
+        (Resume("last"), "kept"),
+    ):
+        report = (prepared := prepare(path, (), runs, resume, "console")).report
+        ids.append(report.run_id)
+        origins.append([ids.index(report.step(name).origin) for name in ("one", "two")])
+        kept.append(report.step("one").outcome == "kept")
+        report.step("one").outcome, report.step("two").outcome = outcome, "failed"
+        prepared.save()
+        killed(prepared)
+    assert origins == [[0, 0], [1, 0], [1, 0], [1, 0]]
+    assert kept == [False, False, False, True]
+
+
+def test_a_write_that_a_run_did_not_come_to_is_as_the_run_before_left_it(files: Files) -> None:
+    """Rows of it may be where the first run sent them; that the second failed early changes nothing about that."""
+    runs, text = str(files.folder / "runs"), FILE.replace("MODE", "mode = MODE")
+    first = prepare(files.write(text.replace("MODE", "overwrite")), (), runs, None, "console")
+    first.report.step("one").outcome = "running"
+    first.save()
+    killed(first)
+    second = prepare(files.write(text.replace("MODE", "overwrite")), (), runs, Resume("last"), "console")
+    second.report.step("one").outcome = "not run"
+    second.save()
+    killed(second)
+    with pytest.raises(OptionError) as caught:
+        prepare(files.write(text.replace("MODE", "append")), (), runs, Resume("last"), "console")
+    assert "one (parquet /one, mode append) was begun and its end was not seen" in str(caught.value)
+
+
 def test_the_newest_run_is_the_one_that_no_other_goes_on_with(tmp_path: Path) -> None:
     """Their names are of the clocks of several machines: that of the second was an hour behind."""
     first, second = "daily-20260501T020000000-aaaaaa", "daily-20260501T010000000-bbbbbb"

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from pyspark.sql import SparkSession
 
 from trunkline.pipelines import Report, run_pipeline
 from trunkline.pipelines.report import StepReport
+from trunkline.pipelines.tries import tries_of_write
+from trunkline.responses import locate
+from trunkline.responses.summary import write_summary
 from trunkline.testing import FaultServer
 
 FILE = """
@@ -50,6 +54,25 @@ def test_requests_that_were_repeated_are_in_the_report(
     *_, asked_line, sent_line = report.table().splitlines()
     assert asked_line == "asked: 1 row took more than one request, at most 3"
     assert sent_line == "sent: 5 requests, 1 of them repeated"
+
+
+def test_only_what_a_write_leaves_itself_is_counted(tmp_path: Path) -> None:
+    """Not what was there, not another run whose name begins as this one's does; and what of a write that failed."""
+
+    def leave(run: str) -> None:
+        write_summary(locate(str(tmp_path)), f"{run}-0", {"run_id": run, "requests": 2, "retries": 1})
+
+    def write(report: StepReport) -> None:
+        with tries_of_write({"responses": str(tmp_path), "runId": "daily"}, report):
+            leave("daily")
+            leave("daily-0-x")
+            raise OSError("away")
+
+    report = StepReport("sent", "write")
+    leave("daily")
+    with pytest.raises(OSError, match="away"):
+        write(report)
+    assert report.http == {"requests": 2, "repeated": 1}
 
 
 def test_the_table_tells_of_requests_below_it() -> None:

@@ -14,6 +14,7 @@ brackets are closed at the beginning of lines, lines are indented, and there it 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import NamedTuple
 
 CLOSING = {"{": "}", "[": "]"}
@@ -65,7 +66,16 @@ def unclosed(text: str) -> Unclosed | None:
                 return None
             one = waiting.pop()
             if sign != CLOSING[one.sign]:
-                return Unclosed(*(odd or one)[:2])
-            if odd is None and begin + len(indent) == match.start() and indent != one.indent:
+                return _short_of(text, odd, one)
+            first = begin + len(indent) == match.start()
+            # One that stands further left was meant to close something around.
+            if odd is None and first and len(indent) < len(one.indent):
                 odd = one
-    return Unclosed(*(odd or waiting[-1])[:2]) if waiting else None
+    return _short_of(text, odd, waiting[-1]) if waiting else None
+
+
+def _short_of(text: str, *suspects: _Open | None) -> Unclosed | None:
+    """The first of them whose kind is opened more often than it is closed: else one is closed too often."""
+    signs = Counter(match[0] for match in _TOKEN.finditer(text))
+    found = (one for one in suspects if one is not None and signs[one.sign] > signs[CLOSING[one.sign]])
+    return next((Unclosed(one.line, one.sign) for one in found), None)

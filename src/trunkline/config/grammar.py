@@ -176,7 +176,9 @@ class Parser:
             if self._text.take("]"):
                 self._depth -= 1
                 return Array(items, place)
-            if not self._text.peek() or self._text.peek() == "}":
+            if self._text.peek() == "}":
+                raise self._text.problem("this } closes nothing, or a ] is missing")
+            if not self._text.peek():
                 raise SyntaxProblem(place, "[ is never closed: a ] is missing")
             items.append(self.value(None, flat=flat))
 

@@ -79,6 +79,8 @@ class _Resolver:
         self._secrets = dialect.secrets
         self._prefix = prefix
         self._open: set[int] = set()
+        # Of a list behind which another is joined: how many items stand before those of the other, by the path.
+        self._before: dict[Path, int] = {}
         self._values = 0
 
     def node(self, node: Node, path: Path | None) -> Any:
@@ -106,10 +108,33 @@ class _Resolver:
                 return self._reference(node, path)
             if isinstance(node, Join):
                 return self._join(node, path)
-            items = [self.node(item, None if path is None else (*path, at)) for at, item in enumerate(node.items)]
-            return [item for item in items if item is not _UNDEFINED]
+            return self._items(node, path)
         finally:
             self._open.discard(id(node))
+
+    def _items(self, node: Array, path: Path | None) -> list[Any]:
+        items: list[Any] = []
+        before = 0 if path is None else self._before.get(path, 0)
+        for item in node.items:
+            at = None if path is None else (*path, before + len(items))
+            value = self.node(item, at)
+            if value is not _UNDEFINED:
+                items.append(value)
+            elif at is not None:
+                # Here stands the next.
+                self.places.pop(at, None)
+        return items
+
+    def _behind(self, count: int, node: Node, path: Path | None) -> Any:
+        """What a node comes to behind a list of so many items."""
+        if path is None:
+            return self.node(node, None)
+        before = self._before.get(path, 0)
+        self._before[path] = before + count
+        try:
+            return self.node(node, path)
+        finally:
+            self._before[path] = before
 
     def _tell(self, place: Place, sentence: str, path: Path | None) -> None:
         self._problems.append((place, sentence))
@@ -125,23 +150,32 @@ class _Resolver:
             if plain is not None:
                 self._tell(plain.place, f"{spoken(path)} is given as a value and as a group of keys", path)
         merged: Any = _UNDEFINED
-        adding = False
-        for node in reversed(nodes):
+        for at, node in reversed([*enumerate(nodes)]):
+            if merged is _UNDEFINED and isinstance(node, Array) and node.adds:
+                return self._added(nodes[: at + 1], path)
             value = self.node(node, path)
             if value is _UNDEFINED:
                 continue
             if merged is _UNDEFINED:
                 merged = value
-            elif adding and isinstance(value, list):
-                merged = value + merged
-            elif adding:
-                self._tell(node.place, "+= adds to a list, and this is none", path)
             elif isinstance(value, dict):
                 merged = _merged(value, merged)
-            adding = isinstance(node, Array) and node.adds
-            if not adding and not isinstance(merged, dict):
+            if not isinstance(merged, dict):
                 break
         return merged
+
+    def _added(self, nodes: Sequence[Node], path: Path | None) -> list[Any]:
+        """What assignments come to of which the last is a `+=`."""
+        first = len(nodes)
+        while first and isinstance(last := nodes[first - 1], Array) and last.adds:
+            first -= 1
+        earlier = self._field(nodes[:first], path)
+        items = [*earlier] if isinstance(earlier, list) else []
+        if earlier is not _UNDEFINED and not isinstance(earlier, list):
+            self._tell(nodes[first - 1].place, "+= adds to a list, and this is none", path)
+        for node in nodes[first:]:
+            items += self._behind(len(items), node, path) or []
+        return items
 
     def _reference(self, node: Reference, path: Path | None) -> Any:
         name = ".".join(node.keys)
@@ -194,11 +228,13 @@ class _Resolver:
         values: list[Any] = []
         spaces: list[str] = []
         space = ""
+        items = 0
         for part in node.parts:
             if isinstance(part, str):
                 space = part
                 continue
-            value = self.node(part, path)
+            value = self._behind(items, part, path)
+            items += len(value) if isinstance(value, list) else 0
             if value is not _UNDEFINED:
                 values.append(value)
                 spaces.append(space)

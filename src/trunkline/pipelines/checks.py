@@ -17,7 +17,7 @@ from trunkline.pipelines.metrics import OWN_LABELS
 from trunkline.pipelines.option_checks import option_problems, texts, webhook_problems
 from trunkline.pipelines.own_code import code_problems
 from trunkline.pipelines.problems import named
-from trunkline.pipelines.remainder import remainder
+from trunkline.pipelines.remainder import Remainder, remainder
 from trunkline.pipelines.secrets import ENCRYPTED, ENCRYPTION_KEY, NAMED, PipelineSecrets, is_secret
 from trunkline.pipelines.step_checks import Problem, said_given, step_problems
 
@@ -80,7 +80,7 @@ def read_with_environment(
     }
     if pipeline is not None:
         beyond = [
-            *_problems(pipeline, names_are_known=found.names_are_known),
+            *_problems(pipeline, found),
             *_in_sql(pipeline, taken),
             *(code_problems(pipeline, uri) if code else ()),
         ]
@@ -95,18 +95,18 @@ def _said(loaded: Loaded, path: Path, sentence: str) -> str:
     return f"{key} {sentence}" if sentence.startswith(_SAYS_OF_KEY) else f"{key}: {sentence}"
 
 
-def _problems(pipeline: Pipeline, *, names_are_known: bool) -> Iterator[Problem]:
+def _problems(pipeline: Pipeline, found: Remainder) -> Iterator[Problem]:
     yield from _session(pipeline)
     yield from _told(pipeline)
     yield from _metrics(pipeline)
     yield from _secrets(pipeline)
     names = [step.name for step in pipeline.steps]
     yield from _doubled(names)
-    known = names if names_are_known else None
+    known = names if found.names_are_known else None
     for at, step in enumerate(pipeline.steps):
         yield from step_problems(("steps", at), step, known)
         yield from option_problems(pipeline, ("steps", at), step)
-    yield from graph_problems(pipeline)
+    yield from graph_problems(pipeline, found.doubtful)
 
 
 def _session(pipeline: Pipeline) -> Iterator[Problem]:

@@ -39,7 +39,8 @@ def _address(given: Any) -> Any:
     """Without a scheme it is one of HTTP; a reference stays one."""
     if not isinstance(given, str) or "://" in given or not given.strip() or is_secret(given, "address"):
         return given
-    return f"http://{given}"
+    # No address, and no reference either: it is refused as what it is.
+    return given if given.startswith("file:") else f"http://{given}"
 
 
 def _seconds(given: Any) -> float:

@@ -178,6 +178,8 @@ def prepare(
 def _claimed(prepared: Prepared, resume: Resume | None, former: Report | None) -> None:
     """Claim the run, take over what is finished, and write the first report."""
     report = prepared.report
+    origins: dict[str, str] = {}
+    repeat = resume.repeat if resume else ()
     try:
         prepared.claim.take()
         try:
@@ -185,7 +187,10 @@ def _claimed(prepared: Prepared, resume: Resume | None, former: Report | None) -
                 # Only now does nobody else go on with it.
                 former = newest(prepared.folder, former)
                 report.resumed_from = former.run_id
-                prepared.keep = finished(prepared.planned, former, resume.repeat, resume.done)
+                prepared.keep = finished(prepared.planned, former, repeat, resume.done)
+                origins = {step.name: step.origin for step in former.steps}
+            for step in report.steps:
+                step.origin = report.run_id if step.name in repeat else origins.get(step.name) or report.origin
             for name in prepared.keep:
                 # From the first report on: this run may be killed before it comes to the step.
                 report.step(name).outcome = "kept"

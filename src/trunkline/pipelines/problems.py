@@ -59,7 +59,8 @@ def none_of(key: str, given: Any, choices: Sequence[str], said: str) -> str:
 def named(path: Path, data: Any) -> str:
     """A path as people say it, steps by their names: `steps.load.retry.max_attempts`."""
     if len(path) > 1 and path[0] == "steps" and isinstance(path[1], int):
-        step = data["steps"][path[1]]
+        # Of a step that only stands in for one the file has none.
+        step = dict(enumerate(data.get("steps", ()))).get(path[1])
         name = step.get("name") if isinstance(step, Mapping) else None
         if isinstance(name, str) and name:
             return spoken(("steps", name, *path[2:]))

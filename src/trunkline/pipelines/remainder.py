@@ -22,12 +22,15 @@ from trunkline.config.tree import Path
 from trunkline.pipelines.config import Pipeline
 from trunkline.pipelines.loading import Loaded
 from trunkline.pipelines.problems import problems_of
+from trunkline.pipelines.running_checks import CHECKPOINTS
 
 Problem = tuple[Path, str]
 
 # What is left out may leave a group without a key that it cannot do without, and no more.
 _ROUNDS = 5
 _STAND_INS = {"rule": "row_count", "call": "builtins:print", "steps": [{"name": "unnamed", "sql": "SELECT 1"}]}
+# Keys of a step, of its read and of its write, by which nothing is decided but what they say themselves.
+_APART = {"config", "retry", "breaker", "timeout", "path", "schema", "partition_by", "merge_keys"}
 
 
 @dataclass(frozen=True)
@@ -49,13 +52,24 @@ class Remainder:
     def certain(self, path: Path) -> bool:
         """Whether a problem at this path is one of the file, and not of what was left out of it."""
         again = any(path[: len(one)] == one for one in self.wrong)
-        beside = any(path[: len(one) - 1] == one[:-1] and len(path) <= len(one) for one in self.left_out)
+        # The groups of the file itself have little to do with each other, and of an option its table knows that.
+        judged = {one for one in self.wrong if "options" not in one and one[-1] not in _APART} | self.left_out
+        beside = any(path[: len(one) - 1] == one[:-1] and 1 < len(one) >= len(path) for one in judged)
         return not (again or beside)
 
     @property
     def names_are_known(self) -> bool:
         """Whether those of all steps are."""
         return not any(one[:1] == ("steps",) and one[2:] in {(), ("name",)} for one in self.left_out | self.wrong)
+
+    def doubtful(self, number: int) -> bool:
+        """Whether nobody knows of a step whose rows it takes, whether they are a stream, or how it writes."""
+        step = ("steps", number)
+        return any(
+            one == step[: len(one)]
+            or (one[:2] == step and one[-1] not in _APART and (len(one) == 3 or one[2:-1] in {("read",), ("write",)}))
+            for one in self.left_out | self.wrong
+        )
 
 
 def remainder(loaded: Loaded) -> Remainder:
@@ -102,6 +116,10 @@ def _mended(data: dict[str, Any], error: ValidationError) -> set[Path]:
     for path in sorted(found, key=len, reverse=True):
         group = _at(data, path[:-1])
         group.pop(path[-1], None)
+        if path[0] == "spark":
+            # There may be a setting that gives every stream its checkpoint.
+            for end, held in ((1, {}), (2, {}), (3, "unknown")):
+                _stand_in(data, ("spark", "conf", CHECKPOINTS)[:end], held)
         if path[:-1] == ("secrets",):
             # Who uses it uses one that is there.
             group[path[-1]] = "env:UNKNOWN"
@@ -123,5 +141,6 @@ def _at(data: Any, path: Path) -> Any:
 
 def _stand_in(data: dict[str, Any], path: Path, value: Any) -> None:
     group = _at(data, path[:-1])
-    if isinstance(group, dict):
-        group.setdefault(path[-1], value)
+    if isinstance(group, dict) and group.setdefault(path[-1], value) == []:
+        # All of its items are missing.
+        group[path[-1]] = [value]

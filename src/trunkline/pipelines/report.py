@@ -38,6 +38,8 @@ class StepReport:
         rows_out: Rows it gave or wrote, None where nobody counted them.
         target: Where a write went.
         digest: Of what the file said of it.
+        origin: The run after which its write or request is named: the first of those that go on with each other, or
+            the one that was told to repeat it.
         fallback: The step whose rows it gave instead.
         http: Of a write to `rest` with `responses`: `requests`, and how many of them were `repeated`. Of a `request`:
             `rows_repeated`, the rows that took more than one try, and `most_tries`. Empty where nobody counted.
@@ -55,6 +57,7 @@ class StepReport:
     error_type: str | None = None
     target: str | None = None
     digest: str = ""
+    origin: str = ""
     fallback: str | None = None
     http: dict[str, int] = field(default_factory=dict)
     expectations: list[dict[str, Any]] = field(default_factory=list)

@@ -109,8 +109,8 @@ def newest(runs: str, former: Report) -> Report:
     """The last of the runs that go on with each other, of which this is one: it knows what all of them finished.
 
     It is the one that no other goes on with: names hold the times of different machines, whose clocks may differ. Of a
-    step that its file did not have it tells what the last one does whose file had it: a step that is taken out and put
-    back was done all the same.
+    step that its file did not have, or that it did not come to, it tells what the last one does that had begun it: what
+    was done then is done all the same. It does not where it was told to repeat the step.
     """
     from trunkline.pipelines.claims import claimed
 
@@ -121,11 +121,15 @@ def newest(runs: str, former: Report) -> Report:
     if not last:
         return former
     found, by_id = last[-1], {report.run_id: report for report in reports}
-    earlier = found.resumed_from
+    steps, earlier = {step.name: step for step in found.steps}, found.resumed_from
     while earlier in by_id:
-        before, known = by_id.pop(earlier), {step.name for step in found.steps}
-        found.steps += [step for step in before.steps if step.name not in known]
+        before = by_id.pop(earlier)
+        for step in before.steps:
+            later = steps.get(step.name)
+            if later is None or (not _begun(later) and later.origin == step.origin):
+                steps[step.name] = step
         earlier = before.resumed_from
+    found.steps = list(steps.values())
     return found
 
 
@@ -152,9 +156,12 @@ def finished(
             raise OptionError(f"resume: there is no step {name}")
     before = {step.name: step for step in former.steps}
     keep: set[str] = set()
+    changed: set[str] = set()
     problems = []
     for one in planned:
         name, earlier = one.step.name, before.get(one.step.name)
+        if earlier is None or earlier.digest != digest(one.step) or changed & {*one.inputs}:
+            changed.add(name)
         if name in done:
             keep.add(name)
         elif earlier is None or one.step.kind != "write" or one.streaming:
@@ -162,7 +169,7 @@ def finished(
         elif earlier.outcome in _DONE and earlier.digest == digest(one.step) and name not in repeat:
             keep.add(name)
         elif _begun(earlier) and name not in repeat:
-            problems += _danger(one, earlier)
+            problems += _danger(one, earlier, changed=name in changed)
     if problems:
         raise OptionError(f"resume: {former.run_id} cannot simply go on", problems)
     # From the end: what no later step that runs takes rows of, and was done, is not needed.
@@ -188,6 +195,10 @@ def run_name(step: Step, run_id: str) -> dict[str, Any]:
     """The option that names a write or request, so that one that is made again knows what was done.
 
     That is `runId` of a response log, and `writeId` of `jobs`.
+
+    Args:
+        step: One of the pipeline's.
+        run_id: Its `origin`, as its report has it.
     """
     part = step.request or step.write
     if part is None:
@@ -207,8 +218,14 @@ def _begun(earlier: StepReport) -> bool:
     return earlier.outcome not in _UNTOUCHED and (earlier.outcome != "skipped" or earlier.attempts > 0)
 
 
-def _danger(one: Planned, earlier: StepReport) -> list[str]:
-    """What to say of a write that may have been done, if doing it again could double or lose rows."""
+def _danger(one: Planned, earlier: StepReport, *, changed: bool) -> list[str]:
+    """What to say of a write that may have been done, if doing it again could double or lose rows.
+
+    Args:
+        one: The write.
+        earlier: What became of it.
+        changed: Whether the file says something else by now, of it or of a step whose rows it takes.
+    """
     part = one.step.write
     mode = mode_of(part) if part else ""
     if part is None or mode in {"overwrite", "merge"} or "responses" in _lower(part.options):
@@ -225,7 +242,7 @@ def _danger(one: Planned, earlier: StepReport) -> list[str]:
     if mode == "ignore":
         return [f"{name} ({where}, mode ignore) {told}: done again, it would leave half of the rows as all: {cure}"]
     if part.format == "jobs":
-        if earlier.digest == digest(one.step):
+        if not changed:
             # Its rows have the keys that they had: what was started is not started again.
             return []
         if earlier.outcome not in _DONE:

@@ -10,12 +10,14 @@ from trunkline.pipelines.step_checks import QUARANTINE, RULES, Problem
 
 # Streaming sinks that Spark lets go without a checkpoint.
 _WITHOUT_CHECKPOINT = ("console", "memory", "noop")
-_CHECKPOINTS = "spark.sql.streaming.checkpointLocation"
+CHECKPOINTS = "spark.sql.streaming.checkpointLocation"
 # Formats that show the rows of a write at its end, all or none; and `jobs`, whose keys start a run once.
 _AT_ONCE = ("parquet", "orc", "avro", "csv", "json", "text", "xml", "delta", "iceberg", "hudi", "jobs", "noop")
 
 
-def running_problems(pipeline: Pipeline, path: Path, step: Step, streams: set[str]) -> Iterator[Problem]:
+def running_problems(
+    pipeline: Pipeline, path: Path, step: Step, streams: set[str], doubtful: set[str]
+) -> Iterator[Problem]:
     """What a run could not do, or not do as it is meant.
 
     Args:
@@ -23,12 +25,15 @@ def running_problems(pipeline: Pipeline, path: Path, step: Step, streams: set[st
         path: Of the step.
         step: One of its steps.
         streams: The names of those whose rows are a stream.
+        doubtful: The names of those of which that is not known.
     """
     streaming = step.name in streams
-    for name in streams & set(step.after) - {step.name}:
+    for name in (streams & set(step.after)) - doubtful - {step.name}:
         write = next(other.write for other in pipeline.steps if other.name == name)
         if write is None or write.trigger != "available_now":
             yield (*path, "after"), f"{name} is a stream, which ends only as a write with trigger = available_now"
+    if step.name in doubtful:
+        return
     if streaming and step.kind != "write":
         yield from _unguarded(path, step)
     for number, rule in enumerate(step.expect or ()):
@@ -54,7 +59,7 @@ def running_problems(pipeline: Pipeline, path: Path, step: Step, streams: set[st
     else:
         if write.mode not in {None, "append", "merge"}:
             yield (*below, "mode"), f"a stream cannot {write.mode}: see output_mode"
-        if not write.checkpoint and write.format not in _WITHOUT_CHECKPOINT and _CHECKPOINTS not in pipeline.spark.conf:
+        if not write.checkpoint and write.format not in _WITHOUT_CHECKPOINT and CHECKPOINTS not in pipeline.spark.conf:
             yield below, "a stream needs checkpoint, a folder that knows how far it is"
 
 

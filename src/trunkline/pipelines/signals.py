@@ -16,8 +16,8 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-# Whether a process that is started now shall not hear it.
-_sheltered = threading.Event()
+# Whether a process that this thread starts now shall not hear it: others may start theirs at the same time.
+_sheltered = threading.local()
 
 
 class TerminatedError(BaseException):
@@ -43,20 +43,20 @@ def heard(told: Callable[[], None]) -> Iterator[None]:
 
 @contextmanager
 def unheard_by_children() -> Iterator[None]:
-    """Processes that are started meanwhile ignore SIGTERM; a JVM ends all the same when its runner is gone.
+    """Processes that this thread starts meanwhile ignore SIGTERM; a JVM ends all the same when its runner is gone.
 
     A signal that is ignored stays so in the program that a child becomes, and in the JVM as in any other. pyspark has
     SIGINT ignored in this way too.
     """
-    _sheltered.set()
     try:
+        _sheltered.now = True
         yield
     finally:
-        _sheltered.clear()
+        _sheltered.now = False
 
 
 def _shelter() -> None:
-    if _sheltered.is_set():
+    if getattr(_sheltered, "now", False):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 

@@ -107,8 +107,10 @@ def _step_named(path: Path, step: Step, name: str, names: Sequence[str] | None) 
 
 def _rule(path: Path, step: Step, rule: Rule, names: Sequence[str] | None) -> Iterator[Problem]:
     takes = RULES[rule.rule]
+    # A limit may be anything, also what cannot be looked up in a set.
+    unset = [None, ()]
     given = {
-        name for name in Rule.model_fields if name not in {"rule", "severity"} and getattr(rule, name) not in {None, ()}
+        name for name in Rule.model_fields if name not in {"rule", "severity"} and getattr(rule, name) not in unset
     }
     for name in takes.needs:
         if name not in given:
@@ -124,6 +126,10 @@ def _rule(path: Path, step: Step, rule: Rule, names: Sequence[str] | None) -> It
             bound = getattr(rule, name)
             if bound is not None and (not isinstance(bound, int) or isinstance(bound, bool) or bound < 0):
                 yield (*path, name), "must be a whole number, 0 or more"
+    else:
+        for name in ("min", "max"):
+            if isinstance(getattr(rule, name), (list, tuple, dict)):
+                yield (*path, name), "must be one value"
     if rule.step is not None:
         yield from _step_named((*path, "step"), step, rule.step, names)
     dropping = rule.severity == "drop" or rule.severity.startswith(QUARANTINE)

@@ -43,20 +43,27 @@ def tries_of_write(options: Mapping[str, Any], report: StepReport) -> Iterator[N
     """
     given = _by_lower(options)
     where, run = given.get("responses"), given.get("runid")
-    before = set(_summaries(where, run))
-    try:
-        yield
-    finally:
-        for name, summary in _summaries(where, run).items():
-            if name not in before:
+    before = _summaries(where, run)
+
+    def add() -> None:
+        for name, summary in (_summaries(where, run) or {}).items():
+            if before is not None and name not in before:
                 for said, counted in (("requests", "requests"), ("repeated", "retries")):
                     report.http[said] = report.http.get(said, 0) + int(summary.get(counted, 0))
 
+    try:
+        yield
+    except Exception:
+        # Not where the process is told to end: a store may take its time.
+        add()
+        raise
+    add()
 
-def _summaries(where: str | None, run: str | None) -> dict[str, dict[str, Any]]:
-    """The summaries of a run by their names; none where they cannot be seen from here."""
-    if where is None or run is None:
-        return {}
+
+def _summaries(where: str | None, run: str | None) -> dict[str, dict[str, Any]] | None:
+    """The summaries of a run by their names; None where they cannot be seen from here."""
+    if not where or not run:
+        return None
     from pyarrow import ArrowException, fs
 
     from trunkline.responses import locate
@@ -70,10 +77,12 @@ def _summaries(where: str | None, run: str | None) -> dict[str, dict[str, Any]]:
             # RUN-BATCH-TRY.json; the batch of a write that is none of a stream is 0.
             if file.base_name.startswith(f"{run}-0-") and file.base_name.endswith(".json"):
                 with folder.files.open_input_stream(file.path) as stream:
-                    found[file.base_name] = json.loads(stream.read())
+                    summary = json.loads(stream.read())
+                if summary.get("run_id") == run:
+                    found[file.base_name] = summary
         return found
     except (OSError, ValueError, ArrowException, TrunklineError):
-        return {}
+        return None
 
 
 def _by_lower(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -157,7 +157,7 @@ class Work:
 
     def _named(self, one: Planned) -> dict[str, Any]:
         """The name of the run, where a format remembers what was sent; a stream has that of its checkpoint."""
-        return {} if one.streaming else run_name(one.step, self._given.report.origin)
+        return {} if one.streaming else run_name(one.step, self._given.report.step(one.step.name).origin)
 
     def _expected(self, one: Planned, df: DataFrame, report: StepReport) -> DataFrame:
         rules = one.step.expect or ()
