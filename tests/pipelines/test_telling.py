@@ -61,6 +61,22 @@ def test_every_line_of_the_log_bears_the_run_and_no_secret() -> None:
         open_log("xml", REDACTOR.clean)
 
 
+def test_the_table_tells_what_went_wrong_and_not_the_way_to_it() -> None:
+    """Spark hands the text of a Python error on, with all the lines it came through."""
+    text = (
+        "[PYTHON_DATA_SOURCE_ERROR] Failed to commit: Traceback (most recent call last):\n"
+        '  File "writer.py", line 95, in commit\n    raise RunError(told)\n'
+        "trunkline.errors.RunError: 1 of 1 runs did not succeed: daily, exit code 1: RuntimeError: disk is full\n\n"
+        "\tat org.apache.spark.sql.Dataset.write(Dataset.scala:1)\n"
+    )
+    steps = [StepReport("start", "write", "failed", error=text), StepReport("look", "call", "failed", error="no such")]
+    told = Report("daily", "daily-1", "p.conf", "", steps, outcome="failed").table().splitlines()[-2:]
+    assert told == [
+        "start: RunError: 1 of 1 runs did not succeed: daily, exit code 1: RuntimeError: disk is full",
+        "look: no such",
+    ]
+
+
 def test_numbers_are_served_and_pushed_for_prometheus(fault_server: FaultServer) -> None:
     """While the run lasts they are served, at its end pushed; the labels of the file are on each of them."""
     fault_server.route("PUT /metrics/*", [{"status": 200}])

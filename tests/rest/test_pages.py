@@ -142,7 +142,7 @@ def test_pages_that_fail_for_good_end_a_read_after_five_tries(concurrency: str, 
     fault_server.dataset("GET /items", count=200, paging="offset", total=True, steps=deep)
     found, begun = batches(fault_server, concurrency=concurrency, **OFFSET), time.monotonic()
     assert [next(found).num_rows for _ in range(10)] == [10] * 10
-    with pytest.raises(UnavailableError, match=r"after \d+ tries: status 500"):
+    with pytest.raises(UnavailableError, match=r"after \d+ tries: status 500[:.]"):
         next(found)
     assert time.monotonic() - begun < 30.0
     asked = Counter(exchange.query["offset"][0] for exchange in fault_server.ledger("/items", status=500))

@@ -210,7 +210,7 @@ class Schedule:
         if kind == "refresh":
             if self._plan_login(request, now):
                 return None
-            verdict = replace(verdict, kind="rejected", reason=f"{verdict.reason}, after {request.attempts} tries")
+            verdict = replace(verdict, kind="rejected")
             kind = "rejected"
         if kind == "retry":
             over = request.unwanted or _asked_too_much(exchange)
@@ -277,7 +277,7 @@ class Schedule:
         if self._health.counts(verdict):
             request.strikes += 1
             if request.strikes >= self._max_attempts:
-                return f"{verdict.reason}, after {request.attempts} tries"
+                return verdict.reason
         if not verdict.auth:
             self._health.retried(verdict, now)
         delay = backoff(self._random, request.attempts - 1, throttled=verdict.throttled, cap=self._max_delay)

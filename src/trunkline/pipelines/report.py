@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,7 +22,10 @@ from trunkline.errors import TrunklineError
 
 SUCCESS, FAILED, USAGE, PENDING_APPROVAL, DEGRADED = range(5)
 # How much of an error stands in the table; the whole stands in the file.
-_SHOWN_ERROR = 200
+_SHOWN_ERROR = 400
+# Where the text of an error tells the way through Python, what is wrong stands behind it.
+_WAY = "Traceback (most recent call last):"
+_CAUSE = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception): .+)", re.MULTILINE)
 
 
 @dataclass
@@ -176,5 +180,6 @@ def _tries(http: Mapping[str, int]) -> str:
 
 
 def _short(text: str) -> str:
-    line = " ".join(text.split())
+    causes = _CAUSE.findall(text) if _WAY in text else []
+    line = " ".join((causes[-1] if causes else text).split())
     return line if len(line) <= _SHOWN_ERROR else line[: _SHOWN_ERROR - 3] + "..."
