@@ -46,7 +46,7 @@ SPARK_FIXTURES = {"spark_session", "spark_context"}
 LONG_FILES = (
     "test_references.py", "rest/test_stream.py", "contract/test_rest_reader.py", "rest/test_reader_servers.py",
     "rest/test_secrets.py", "test_demo.py", "rest/test_reader.py", "contract/test_rest_writer.py",
-    "rest/test_request_sql.py", "jobs/test_source.py", "test_notebooks.py", "test_new_project.py",
+    "rest/test_request_sql.py", "jobs/test_source.py",
 )  # fmt: skip
 
 

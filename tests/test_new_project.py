@@ -90,6 +90,7 @@ def test_a_project_is_these_files_and_git_ignores_its_secrets(
     assert 'name = "salesforce"\n' in (folder / "pyproject.toml").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_tests_of_a_new_project_pass_as_generated(project: Path) -> None:
     done = make(project, "test")

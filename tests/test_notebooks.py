@@ -36,6 +36,7 @@ def kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NotebookClient]
         yield client
 
 
+@pytest.mark.slow
 @pytest.mark.spark
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[] if name == ALWAYS else pytest.mark.slow) for name in NOTEBOOKS]
