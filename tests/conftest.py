@@ -54,9 +54,6 @@ LONG_FILES = (
 def spark(spark_session: SparkSession) -> SparkSession:
     """The session that all tests share, with the formats of Trunkline."""
     trunkline.register(spark_session)
-    # Spark looks formats up in the session that is active in its thread, whichever that became in another test.
-    java_class = SparkSession._get_j_spark_session_class(spark_session._jvm)
-    java_class.setActiveSession(spark_session._jsparkSession)
     return spark_session
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from trunkline.errors import OptionError, TrunklineError
 from trunkline.jobs.files import read_text, write_text
 from trunkline.pipelines.config import Breaker, Retry
+from trunkline.pipelines.report import RAISED
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -25,8 +26,7 @@ _INCURABLE = frozenset({
     "BreakerOpenError", "StillRunningError", "AnalysisException", "ParseException", "ImportError", "TypeError",
     "AttributeError", "NameError", "SyntaxError", "NotImplementedError",
 })  # fmt: skip
-# Spark hands an error of a task on as text: `trunkline.errors.AuthError: ...`.
-_IN_TEXT = re.compile(r"^\s*(?:Caused by: )?(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception)): ", re.MULTILINE)
+_IN_TEXT = re.compile(rf"^\s*(?:Caused by: )?{RAISED}", re.MULTILINE)
 # How long a run that was told to end is waited for.
 _ENDING = 30.0
 

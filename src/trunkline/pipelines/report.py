@@ -23,9 +23,11 @@ from trunkline.errors import TrunklineError
 SUCCESS, FAILED, USAGE, PENDING_APPROVAL, DEGRADED = range(5)
 # How much of an error stands in the table; the whole stands in the file.
 _SHOWN_ERROR = 400
-# Where the text of an error tells the way through Python, what is wrong stands behind it.
+# Spark hands an error of a task on as text: `trunkline.errors.AuthError: ...`. This is its name, without the module.
+RAISED = r"(?:[A-Za-z_]\w*\.)*(?P<name>[A-Za-z_]\w*(?:Error|Exception)): "
+# Where that text tells the way through Python, what is wrong stands behind it.
 _WAY = "Traceback (most recent call last):"
-_CAUSE = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*(?:Error|Exception): .+)", re.MULTILINE)
+_CAUSE = re.compile(rf"^{RAISED}(?P<what>.+)", re.MULTILINE)
 
 
 @dataclass
@@ -181,5 +183,5 @@ def _tries(http: Mapping[str, int]) -> str:
 
 def _short(text: str) -> str:
     causes = _CAUSE.findall(text) if _WAY in text else []
-    line = " ".join((causes[-1] if causes else text).split())
+    line = " ".join((": ".join(causes[-1]) if causes else text).split())
     return line if len(line) <= _SHOWN_ERROR else line[: _SHOWN_ERROR - 3] + "..."
