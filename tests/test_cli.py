@@ -290,7 +290,7 @@ def test_a_run_that_waits_does_not_hide_its_platform(capsys: Captured, tmp_path:
 
 def until_running(folder: Path, capsys: Captured) -> None:
     """A run of the folder is going on; nothing is left to be read."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while '"RUNNING"' not in capsys.readouterr().out:
         assert time.monotonic() < deadline
         assert main(["runs", "--json", "-o", f"local.folder={folder}"]) == 0

@@ -192,7 +192,7 @@ class Api(NamedTuple):
     certificate: str
 
     def get(self, path: str, **headers: str) -> requests.Response:
-        return requests.get(self.url + path, headers=headers, verify=self.certificate, timeout=10)
+        return requests.get(self.url + path, headers=headers, verify=self.certificate, timeout=60)
 
 
 @pytest.fixture
@@ -231,8 +231,8 @@ def test_the_api_opens_each_door_to_its_own_key(api: Api, oidc: Oidc) -> None:
     """Over TLS, with the certificate it made itself; tokens come from the OAuth2 server through it."""
     form = {"grant_type": "client_credentials", "scope": "api:read"}
     path = f"{api.url}/oauth2_client_credentials/token"
-    issued = requests.post(path, data=form, auth=("basic", oidc.secret), verify=api.certificate, timeout=10)
-    wrong = requests.post(path, data=form, auth=("basic", "wrong"), verify=api.certificate, timeout=10)
+    issued = requests.post(path, data=form, auth=("basic", oidc.secret), verify=api.certificate, timeout=60)
+    wrong = requests.post(path, data=form, auth=("basic", "wrong"), verify=api.certificate, timeout=60)
     assert (issued.status_code, wrong.status_code, wrong.json()["error"]) == (200, 401, "invalid_client")
     keys = {
         "none": "",

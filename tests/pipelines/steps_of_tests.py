@@ -102,11 +102,11 @@ def ask_first(df: DataFrame) -> DataFrame:
 
 
 def slow(df: DataFrame, context: Context) -> DataFrame:
-    """A query that takes a minute."""
+    """A query that takes ten minutes."""
     import pyspark.sql.functions as f
 
     def asleep(value: int) -> int:
-        time.sleep(60)
+        time.sleep(600)
         return value
 
     sleeping = f.udf(asleep, "bigint")

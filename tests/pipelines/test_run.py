@@ -177,7 +177,7 @@ def test_no_other_attempt_is_made_once_the_run_was_taken_over(
         f"""
         name = lost
         hooks = [ {{ call = "{HERE}:TakenOver", on = [on_retry], config {{ runs = "{files.folder}/runs" }} }} ]
-        steps = [ {{ name = flaky, call = "{HERE}:flaky", retry {{ max_attempts = 3, initial_delay = 4s }} }} ]
+        steps = [ {{ name = flaky, call = "{HERE}:flaky", retry {{ max_attempts = 3, initial_delay = 60s }} }} ]
         """,
         source_df=spark.range(4),
     )
@@ -264,7 +264,7 @@ def test_what_may_fail_is_skipped_or_replaced_and_the_run_is_degraded(spark: Spa
 
 
 def test_a_step_that_takes_too_long_is_ended_in_spark_too(spark: SparkSession, files: Files) -> None:
-    """A query of a minute is over soon after one second, and none of its jobs runs on."""
+    """A query of ten minutes is over soon after one second, and none of its jobs runs on."""
     report = run(
         spark,
         files,
@@ -280,7 +280,7 @@ def test_a_step_that_takes_too_long_is_ended_in_spark_too(spark: SparkSession, f
         "StepTimeoutError",
         "took longer than 1 s, and was ended",
     )
-    assert slow.seconds < 50
+    assert slow.seconds < 250
     assert list(spark.sparkContext.statusTracker().getActiveJobsIds()) == []
 
 
@@ -481,7 +481,6 @@ def test_streams_run_together_are_counted_and_are_done_before_what_waits_for_the
     assert sorted(row.id for row in spark.read.parquet(str(Path(files.folder) / "out")).collect()) == [0, 1, 2, 3]
 
 
-@pytest.mark.timeout(120)
 def test_a_stream_that_fails_ends_the_others_and_no_step_begins_after_it(spark: SparkSession, files: Files) -> None:
     """It fails while a batch step runs: that one ends, the next does not begin, a query without an end is ended."""
     source = files.folder / "in"

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,10 +87,15 @@ class Prometheus:
         found = [one for one in self._ask("targets")["activeTargets"] if one["labels"]["job"] == job]
         return dict(found[0]) if found else {"health": "unknown", "lastError": ""}
 
-    def until(self, query: str, seconds: float = 15.0) -> dict[Labels, float]:
-        """What PromQL gives, as soon as it gives something; nothing after so many seconds."""
-        deadline = time.monotonic() + seconds
-        while not (found := self.values(query)) and time.monotonic() < deadline:
+    def until(self, query: str, wanted: Mapping[Any, float] | None = None) -> dict[Labels, float]:
+        """What PromQL gives, as soon as it is what is wanted, or anything; and what it gives after a minute if not.
+
+        A scrape that fails takes all series of its target away until the next.
+        """
+        deadline = time.monotonic() + 60
+        while not ((found := self.values(query)) == wanted or (found and wanted is None)):
+            if time.monotonic() > deadline:
+                break
             time.sleep(0.1)
         return found
 
@@ -100,7 +106,7 @@ class Prometheus:
     def _ask(self, what: str, **parameters: str) -> Any:
         with requests.Session() as session:
             session.trust_env = False  # a proxy of the machine must not stand between
-            answer = session.get(f"{self.server.url}/api/v1/{what}", params=parameters, timeout=10)
+            answer = session.get(f"{self.server.url}/api/v1/{what}", params=parameters, timeout=60)
         answer.raise_for_status()
         return answer.json()["data"]
 
@@ -122,7 +128,7 @@ def start_prometheus() -> Prometheus:
         ]
 
     server = start("prometheus", command)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     # It answers before it has opened its database, and until then that it is not available.
     while not _is_ready(server.url) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -132,7 +138,7 @@ def start_prometheus() -> Prometheus:
 def _is_ready(url: str) -> bool:
     with requests.Session() as session:
         session.trust_env = False
-        return session.get(f"{url}/-/ready", timeout=10).ok
+        return session.get(f"{url}/-/ready", timeout=60).ok
 
 
 def start_pushgateway() -> Server:

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from trunkline.errors import TrunklineError
 from trunkline.pipelines.report import StepReport
+from trunkline.rest.request_options import RESPONSE_COLUMN
 
 if TYPE_CHECKING:
     from pyspark.sql import Column
-
-_RESPONSE = "response"
 
 
 def tries_of_rows(options: Mapping[str, Any]) -> list[Column]:
@@ -28,7 +27,7 @@ def tries_of_rows(options: Mapping[str, Any]) -> list[Column]:
     """
     from pyspark.sql import functions as f
 
-    name = _by_lower(options).get("responsecolumn", _RESPONSE)
+    name = _by_lower(options).get(RESPONSE_COLUMN.name.lower(), RESPONSE_COLUMN.default)
     attempts = f.col(f"`{name}`.attempts")
     return [f.count(f.when(attempts > 1, 1)).alias("rows_repeated"), f.max(attempts).alias("most_tries")]
 

@@ -8,6 +8,12 @@ from trunkline.rest.read_options import PAGINATIONS
 
 ASKS = ("request",)
 
+# Of its own name, for whoever has only the options as they were given.
+RESPONSE_COLUMN = Option(
+    "responseColumn", TEXT, "The column that is added.", "response", group="Asking", applies=ASKS,
+    known_as=("outputColumn", "resultColumn", "column"),
+)  # fmt: skip
+
 ASK = (
     Option(
         "method", CHOICE, "The method of every request.", "GET", choices=("GET", "POST", "PUT", "PATCH", "DELETE"),
@@ -28,10 +34,7 @@ ASK = (
         "`unsent`.",
         minimum=1, example="100", group="Asking", applies=ASKS, known_as=("limit", "requestLimit", "maxCalls"),
     ),
-    Option(
-        "responseColumn", TEXT, "The column that is added.", "response", group="Asking", applies=ASKS,
-        known_as=("outputColumn", "resultColumn", "column"),
-    ),
+    RESPONSE_COLUMN,
     Option(
         "keepOrder", BOOLEAN, "Whether the rows of a partition leave in the order in which they came.", "false",
         group="Asking", applies=ASKS, known_as=("preserveOrder", "ordered"),
