@@ -123,6 +123,7 @@ def test_a_single_problem_is_one_line() -> None:
         ("rows", ": did you mean batch.rows?"),
         ("ulr", ": did you mean url?"),
         ("colums", ": did you mean columns?"),
+        ("recrods", ": did you mean records, which is not for writing?"),
         ("zzzz", ""),
     ],
 )

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SPARK_KEYS = ("checkpointLocation", "queryName", "outputMode")
 # Below this ratio a guess at the wanted name is noise.
 _SIMILAR = 0.6
+# What is done with a format, in a sentence.
+SPOKEN = {"read": "reading", "stream": "reading a stream", "write": "writing", "request": "request()"}
 
 
 def gather(by_key: Mapping[str, Option], raw: Mapping[str, Any], use: str, problems: list[str]) -> dict[str, Any]:
@@ -27,7 +29,9 @@ def gather(by_key: Mapping[str, Option], raw: Mapping[str, Any], use: str, probl
             continue
         if lower not in by_key and lower not in {"path", "paths"}:
             usable = {key: option for key, option in by_key.items() if use in option.applies}
-            problems.append(f"{key} is unknown{_suggestion(lower, usable) or _suggestion(lower, by_key)}")
+            others = {key: option for key, option in by_key.items() if key not in usable}
+            guess = _suggestion(lower, usable) or _suggestion(lower, others, f", which is not for {SPOKEN[use]}")
+            problems.append(f"{key} is unknown{guess}")
         elif name in found:
             problems.append(f"{name} is given twice")
         else:
@@ -62,16 +66,20 @@ def take_path(by_key: Mapping[str, Option], found: dict[str, Any], format: str) 
     return []
 
 
-def _suggestion(key: str, by_key: Mapping[str, Option]) -> str:
-    """`: did you mean ...?`, or nothing when no option comes near."""
+def _suggestion(key: str, by_key: Mapping[str, Option], but: str = "") -> str:
+    """`: did you mean ...?`, or nothing when no option comes near.
+
+    Args:
+        but: What is to be said of those that are guessed.
+    """
     bare = _bare(key)
     for option in by_key.values():
         if bare in map(_bare, (option.name, *option.known_as)):
-            return f": did you mean {option.name}?"
+            return f": did you mean {option.name}{but}?"
     last = [option.name for option in by_key.values() if bare == _bare(option.name.rpartition(".")[2])]
     near = difflib.get_close_matches(key, by_key, n=1, cutoff=_SIMILAR)
     guesses = last[:3] or [by_key[match].name for match in near]
-    return f": did you mean {' or '.join(guesses)}?" if guesses else ""
+    return f": did you mean {' or '.join(guesses)}{but}?" if guesses else ""
 
 
 def _bare(name: str) -> str:

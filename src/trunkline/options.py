@@ -19,7 +19,7 @@ from typing import Any
 from trunkline.credentials import MASK, Redactor, Secret, resolve
 from trunkline.errors import OptionError
 from trunkline.kinds import DURATION, SIZE, Kind
-from trunkline.option_names import gather, take_path
+from trunkline.option_names import SPOKEN, gather, take_path
 
 USES = ("read", "stream", "write", "request")
 
@@ -221,9 +221,9 @@ def parse(
             values[option.name] = _UnreadableError()
             problems.append(f"{option.name}: {error}")
         if use not in option.applies:
-            *others, last = map(_spoken, option.applies)
+            *others, last = (SPOKEN[one] for one in option.applies)
             where = f"{', '.join(others)} and {last}" if others else last
-            problems.append(f"{option.name} is for {where}, not for {_spoken(use)}")
+            problems.append(f"{option.name} is for {where}, not for {SPOKEN[use]}")
 
     given = {option.name: _shown(option, values[option.name], found[option.name]) for option in table
              if option.name in found}  # fmt: skip
@@ -271,7 +271,3 @@ def _amount(kind: Kind, number: float) -> str:
     if kind is DURATION:
         return f"{number:g}s" if number >= 1 else f"{number * 1000:g}ms"
     return f"{number:g} bytes" if kind is SIZE else f"{number:g}"
-
-
-def _spoken(use: str) -> str:
-    return {"read": "reading", "stream": "reading a stream", "write": "writing", "request": "request()"}[use]

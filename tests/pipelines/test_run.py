@@ -234,6 +234,16 @@ def test_a_failed_step_ends_the_run_and_no_secret_is_told(
     ]  # fmt: skip
 
 
+def test_a_failed_run_says_on_the_command_line_how_to_go_on(
+    spark: SparkSession, files: Files, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = files.write('name = daily\nsteps = [ { name = a, sql = "SELECT nothing" } ]')
+    assert main(["run", path, "--runs", f"{files.folder}/my runs"]) == 1
+    (report,) = (files.folder / "my runs").glob("*/report.json")
+    way = f"--runs '{files.folder}/my runs' --resume {report.parent.name}"
+    assert capsys.readouterr().err.splitlines()[-1] == f"trunkline: daily failed: to go on, {way}"
+
+
 def test_what_may_fail_is_skipped_or_replaced_and_the_run_is_degraded(spark: SparkSession, files: Files) -> None:
     """A skipped step takes those along that need it; a fallback runs only if it is needed."""
     report = run(

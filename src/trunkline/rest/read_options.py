@@ -118,7 +118,7 @@ READ = (
     ),
     Option(
         "page.size", INTEGER, "The records to ask for in a page.", minimum=1, example="500", group="Pages",
-        applies=ANSWERS, known_as=("perPage",),
+        applies=ANSWERS, known_as=("perPage", "batchSize", "chunkSize"),
     ),
     Option(
         "page.sizeParam", TEXT, "The parameter that carries it.", example="limit", group="Pages", applies=ANSWERS,
