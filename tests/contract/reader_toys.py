@@ -51,7 +51,7 @@ class Client:
 
     def ask(self, url: str) -> bytes:
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.token}"})
-        with urllib.request.build_opener(NoRedirect).open(request, timeout=10) as answer:
+        with urllib.request.build_opener(NoRedirect).open(request, timeout=60) as answer:
             return bytes(answer.read())
 
     def opened(self, body: bytes) -> dict[str, Any]:
@@ -428,7 +428,7 @@ class TrustsEveryRedirect(Reader):
 
     def ask(self, url: str) -> bytes:
         request = urllib.request.Request(url, headers={"Authorization": f"Bearer {self.token}"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return bytes(answer.read())
 
 

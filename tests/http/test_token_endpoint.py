@@ -20,7 +20,7 @@ from trunkline.testing import FaultServer
 
 pytest_plugins = ["trunkline.testing.plugin"]
 
-SETTINGS = Settings(connect=5.0, read=5.0)
+SETTINGS = Settings(connect=60.0, read=60.0)
 CLIENTS = {"team:é one": "s/+ :%é-s3cret"}
 
 
@@ -142,16 +142,19 @@ def test_netrc_does_not_replace_the_credential(
 
 
 @pytest.mark.parametrize(
-    ("step", "said"),
+    ("step", "settings", "said"),
     [
-        ({"body": {"access_token": "at"}, "fault": "truncate"}, "the connection broke before the answer was complete"),
-        ({"fault": "hang"}, "no complete answer in time"),
+        (
+            {"body": {"access_token": "at"}, "fault": "truncate"}, SETTINGS,
+            "the connection broke before the answer was complete",
+        ),
+        ({"fault": "hang"}, Settings(connect=0.2, read=0.1), "no complete answer in time"),
     ],
-)
-def test_broken_answers(fault_server: FaultServer, step: dict[str, object], said: str) -> None:
+)  # fmt: skip
+def test_broken_answers(fault_server: FaultServer, step: dict[str, object], settings: Settings, said: str) -> None:
     """What does not come, or not whole, is no answer."""
     fault_server.route("POST /token", [step])
-    error, _ = failure_of(credential_for(fault_server), Settings(connect=0.2, read=0.1))
+    error, _ = failure_of(credential_for(fault_server), settings)
     assert isinstance(error, UnavailableError)
     assert str(error).startswith(f"the token endpoint {fault_server.url}/token gave no token: {said}")
 

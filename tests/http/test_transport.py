@@ -19,6 +19,7 @@ from trunkline.http.libcurl import LibcurlTransport
 from trunkline.http.transport import Settings, check_choice, open_transport
 from trunkline.testing.server import FaultServer
 from trunkline.testing.transport_contract import TransportContract, begin, url
+from trunkline.testing.transport_contract.subject import PATIENCE
 
 pytest_plugins = ["trunkline.testing.plugin"]
 
@@ -60,7 +61,7 @@ class TestOnLibcurl(TransportContract):
             for _ in range(20):
                 try:
                     signal.setitimer(signal.ITIMER_REAL, 0.011)
-                    end = time.monotonic() + 1.0
+                    end = time.monotonic() + PATIENCE
                     while time.monotonic() < end:
                         for _ in range(8):
                             begin(transport, url(fault_server))

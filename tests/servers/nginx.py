@@ -51,7 +51,7 @@ http {{
   fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi;
   scgi_temp_path {folder}/scgi;
-  limit_req_zone $server_name zone=rate:1m rate={rate}r/s;
+  limit_req_zone $server_name zone=rate:1m rate={per_minute}r/m;
   limit_conn_zone $server_name zone=work:1m;
 
   server {{
@@ -91,7 +91,7 @@ http {{
 
 
 def start_nginx(
-    *, rate: int = 200, burst: int = 20, concurrency: int = 8, seconds: float = 0.05, max_body: int = 1024
+    *, rate: float = 200, burst: int = 20, concurrency: int = 8, seconds: float = 0.05, max_body: int = 1024
 ) -> Server:
     """Unpack nginx unless it is there, and start it.
 
@@ -116,7 +116,7 @@ def start_nginx(
                 group=grp.getgrgid(os.getgid()).gr_name,
                 folder=folder,
                 port=port,
-                rate=rate,
+                per_minute=round(60 * rate),
                 burst=burst,
                 concurrency=concurrency,
                 seconds=seconds,

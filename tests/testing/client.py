@@ -9,23 +9,38 @@ import requests
 
 from trunkline.testing import FaultServer
 
+# A turn of the server's loop each: it takes the connection, reads the request and writes the answer in fewer.
+_TURNS = 5
 
-def exchange_bytes(server: FaultServer, *sent: bytes, origin: str = "main", wait: float = 0.1) -> tuple[bytes, str]:
-    """Send bytes as they are; what came back, and "closed", "reset" or "open" when nothing came for `wait` seconds."""
-    received = b""
+
+def exchange_bytes(server: FaultServer, *sent: bytes, origin: str = "main", wait: float = 0.02) -> tuple[bytes, str]:
+    """Send bytes as they are; what came back, and "closed", "reset" or "open".
+
+    It is open when nothing came for `wait` seconds, which is longer than any pause of the answer, although the server
+    was at work meanwhile: a machine may stand still.
+    """
+    received, quiet = b"", False
     try:
-        with socket.create_connection(("127.0.0.1", server.port(origin)), timeout=5) as connection:
-            connection.settimeout(wait)
+        with socket.create_connection(("127.0.0.1", server.port(origin)), timeout=60) as connection:
             for part in sent:
                 connection.sendall(part)
-            while data := connection.recv(65536):
-                received += data
-    except TimeoutError:
-        return received, "open"
+            while True:
+                connection.settimeout(0 if quiet else wait)
+                try:
+                    data = connection.recv(65536)
+                except (TimeoutError, BlockingIOError):
+                    if quiet:
+                        return received, "open"
+                    for _ in range(_TURNS):
+                        server.stats()
+                    quiet = True
+                    continue
+                if not data:
+                    return received, "closed"
+                received, quiet = received + data, False
     except ConnectionResetError:
         # As early as in connect, when the server was quick.
         return received, "reset"
-    return received, "closed"
 
 
 def get(path: str) -> bytes:
@@ -33,4 +48,4 @@ def get(path: str) -> bytes:
 
 
 def post(server: FaultServer, path: str, value: Any = None, **options: Any) -> requests.Response:
-    return requests.post(server.url_for(path), json=value, timeout=5, **options)
+    return requests.post(server.url_for(path), json=value, timeout=60, **options)

@@ -41,7 +41,7 @@ def told(process: subprocess.Popen[str], count: int) -> list[str]:
 
 def send(method: str, url: str, body: bytes | None = None, **headers: str) -> int:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, headers, method=method), timeout=5) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, body, headers, method=method), timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:
@@ -57,7 +57,7 @@ def free_port() -> int:
 def ended(folder: Path, *arguments: str) -> tuple[int, str, str]:
     """A command that ends by itself: its exit code and what it said."""
     command = [sys.executable, "-m", "trunkline.testing", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -109,7 +109,7 @@ def test_it_ends_when_it_is_told_to(tmp_path: Path, number: signal.Signals) -> N
     """With 0, saying nothing, and its address is free again."""
     with serving(tmp_path, []) as (process, addresses):
         process.send_signal(number)
-        assert process.communicate(timeout=20) == ("", "")
+        assert process.communicate(timeout=60) == ("", "")
         assert process.returncode == 0
         with pytest.raises(urllib.error.URLError, match="refused"):
             send("GET", addresses["main"])

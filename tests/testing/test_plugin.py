@@ -20,13 +20,13 @@ def test_fixtures_fail_tests_and_keep_them_apart(pytester: pytest.Pytester) -> N
         def test_fine(fault_server):
             fault_server.route("GET /a", [{}])
             fault_server.expect("GET /a", times=1)
-            assert requests.get(fault_server.url_for("/a"), timeout=5).status_code == 200
+            assert requests.get(fault_server.url_for("/a"), timeout=60).status_code == 200
 
         def test_unmet(fault_server):
             fault_server.expect("GET /a", times=2)
 
         def test_stray(fault_server):
-            requests.get(fault_server.url_for("/a"), timeout=5)
+            requests.get(fault_server.url_for("/a"), timeout=60)
 
         def test_apart(fault_server):
             assert fault_server.ledger() == []
@@ -39,13 +39,13 @@ def test_fixtures_fail_tests_and_keep_them_apart(pytester: pytest.Pytester) -> N
 
         def test_after_the_kill(fault_server):
             fault_server.route("GET /a", [{}])
-            assert requests.get(fault_server.url_for("/a"), timeout=5).status_code == 200
+            assert requests.get(fault_server.url_for("/a"), timeout=60).status_code == 200
 
         def test_module_first(module_fault_server):
             module_fault_server.route("GET /b", [{}])
 
         def test_module_second(module_fault_server):
-            assert requests.get(module_fault_server.url_for("/b"), timeout=5).status_code == 200
+            assert requests.get(module_fault_server.url_for("/b"), timeout=60).status_code == 200
         """
     )
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:pytest_spark", "-q")
@@ -93,5 +93,6 @@ def test_failed_assertions_of_contracts_show_their_values(pytester: pytest.Pytes
     )
     shown = result.stdout.str()
     assert result.parseoutcomes()["failed"] == 3
-    assert shown.count("+  where False = <function ismethod") == 2
+    # Where CI is set, pytest's summary shows them once more.
+    assert len(re.findall(r"^E +\+  where False = <function ismethod", shown, re.MULTILINE)) == 2
     assert re.search(r"it never came to hold\nE +assert [\d.]+ < [\d.]+", shown)

@@ -19,10 +19,10 @@ def test_rows_are_stored_from_every_form_of_body(fault_server: FaultServer) -> N
     url = fault_server.url_for("/rows")
     post(fault_server, "/rows", {"id": 1})
     post(fault_server, "/rows", [{"id": 2}, {"id": 3}])
-    requests.post(url, data=b'{"id": 4}\n{"id": 5}\n', headers={"Content-Type": "application/x-ndjson"}, timeout=5)
-    requests.post(url, data={"id": "6"}, timeout=5)
-    requests.post(url, data=gzip.compress(b'{"id": 7}'), headers={"Content-Encoding": "gzip"}, timeout=5)
-    requests.post(url, data=b"eight", timeout=5)
+    requests.post(url, data=b'{"id": 4}\n{"id": 5}\n', headers={"Content-Type": "application/x-ndjson"}, timeout=60)
+    requests.post(url, data={"id": "6"}, timeout=60)
+    requests.post(url, data=gzip.compress(b'{"id": 7}'), headers={"Content-Encoding": "gzip"}, timeout=60)
+    requests.post(url, data=b"eight", timeout=60)
     post(fault_server, "/rows", {"id": "bad"})
     ids = [{"id": 1}, {"id": 2}, {"id": 3}, {"id": 4}, {"id": 5}, {"id": "6"}, {"id": 7}, "eight"]
     assert fault_server.stored("/rows") == ids
@@ -38,7 +38,7 @@ def test_routes_can_store_into_one_collection(fault_server: FaultServer) -> None
     fault_server.route("POST /a", [{}], store={"into": "all"})
     fault_server.route("PUT /b/{id}", [{}], store={"into": "all"})
     post(fault_server, "/a", 1)
-    requests.put(fault_server.url_for("/b/1"), json=2, timeout=5)
+    requests.put(fault_server.url_for("/b/1"), json=2, timeout=60)
     assert fault_server.stored("all") == [1, 2]
 
 
@@ -88,9 +88,9 @@ def test_a_key_from_the_path_is_put_and_deleted(fault_server: FaultServer) -> No
     fault_server.route("PUT /users/{id}", [{}], store={"key": "id"})
     fault_server.route("DELETE /users/{id}", [{"status": 204}], store={"key": "id"})
     url = fault_server.url_for("/users/7")
-    requests.put(url, json={"name": "x"}, timeout=5)
+    requests.put(url, json={"name": "x"}, timeout=60)
     assert fault_server.latest("/users/{id}") == {"7": {"name": "x"}}
-    assert [requests.delete(url, timeout=5).status_code for _ in range(2)] == [204, 404]
+    assert [requests.delete(url, timeout=60).status_code for _ in range(2)] == [204, 404]
     assert fault_server.latest("/users/{id}") == {}
 
 
@@ -119,7 +119,7 @@ def test_batch_results_can_be_wrapped_lack_one_and_speak_200(fault_server: Fault
     """NDJSON in an envelope of the answer's own, with one result missing."""
     step = {"each": [{"when": {"index": 1}, "omit": True}], "wrap": "items", "status": 200, "headers": {"X-A": "b"}}
     fault_server.route("POST /rows", [step], store=True)
-    answer = requests.post(fault_server.url_for("/rows"), data=b'{"x":1}\n{"x":2}\n{"x":3}', timeout=5)
+    answer = requests.post(fault_server.url_for("/rows"), data=b'{"x":1}\n{"x":2}\n{"x":3}', timeout=60)
     assert answer.json() == {"items": [{"index": 0, "status": 200}, {"index": 2, "status": 200}]}
     assert (answer.status_code, answer.headers["X-A"]) == (200, "b")
     assert len(fault_server.stored("/rows")) == 3

@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 # The default of spark.sql.execution.arrow.maxRecordsPerBatch.
 _BATCH_ROWS = 10_000
-# Threads and connections that a closed read has let go need a moment to end.
-_SETTLING = 1.0
+# Threads and connections that a closed read has let go need a moment to end: looks, some hundredths of a second apart.
+# Counted, not timed: a machine may stand still between two.
+_SETTLING = 30
 
 _DRIVERS: dict[str, Any] = {}
 
@@ -109,13 +110,15 @@ def leftovers(reader: bytes, partition: bytes, times: int) -> tuple[int, int]:
     before = _resources()
     for _ in range(times):
         look(reader, partition)
-    deadline = time.monotonic() + _SETTLING
-    while True:
+    more = (0, 0)
+    for _ in range(_SETTLING):
         gc.collect()
-        more = tuple(now - then for now, then in zip(_resources(), before, strict=True))
-        if max(more) <= 0 or time.monotonic() > deadline:
-            return more[0], more[1]
+        threads, files = _resources()
+        more = threads - before[0], files - before[1]
+        if max(more) <= 0:
+            break
         time.sleep(0.05)
+    return more
 
 
 def stream_reader(source: bytes, schema: str) -> bytes:

@@ -46,7 +46,7 @@ class ServerRecords(ServerLife):
         """How many requests `ledger` would give."""
         return int(self._process.call("count", **_narrow(request, method, path, status, origin)))
 
-    def wait_for(self, request: str, times: int = 1, timeout: float = 10.0, status: int | None = None) -> None:
+    def wait_for(self, request: str, times: int = 1, timeout: float = 60.0, status: int | None = None) -> None:
         """Wait until so many such requests have come; TimeoutError otherwise."""
         end = time.monotonic() + timeout
         while (seen := self.count(request, status=status)) < times:

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 # Some pages, the last of them not full; of the rows that come later, half.
 _ROWS = 25
 _MORE = 12
-# A query over so few rows ends within seconds.
-_STREAM_SECONDS = 60
+# A query over so few rows ends within seconds, each of whose Python processes takes as long on a busy machine.
+_STREAM_SECONDS = 120
 # From 4.1 on; without it, Spark refuses readers that have `pushFilters`.
 _PUSHDOWN = "spark.sql.python.filterPushdown.enabled"
 
@@ -150,7 +150,7 @@ class SparkStreamReaderContract(StreamReaderContract, _SparkSubject):
             query = stream.option("checkpointLocation", str(tmp_path)).start()
             try:
                 for numbers in (range(_ROWS, _ROWS + _MORE), range(0)):
-                    deadline = time.monotonic() + self.patience
+                    deadline = time.monotonic() + _STREAM_SECONDS
                     count = len(rows + more)
                     while spark_session.table(name).count() < count and time.monotonic() < deadline and query.isActive:
                         time.sleep(0.1)
@@ -172,7 +172,7 @@ class SparkStreamReaderContract(StreamReaderContract, _SparkSubject):
         """Stream what is available, and once more, until so many rows have come."""
         import pyarrow.parquet as pq
 
-        deadline = time.monotonic() + self.patience
+        deadline = time.monotonic() + _STREAM_SECONDS
         found = -1
         while found < count and (found < 0 or time.monotonic() < deadline):
             self.stream(spark, folder)

@@ -32,7 +32,7 @@ class StreamSubject(ReaderSubject):
     """
 
     interval: float = 0.05
-    patience: float = 20.0
+    patience: float = 60.0
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Add records to what the API serves."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import threading
 import time
 
 import pytest
@@ -11,7 +13,7 @@ from trunkline.http.client import Transport
 from trunkline.http.message import Fault, Request
 from trunkline.testing.loopback import OK, Loopback
 from trunkline.testing.server import FaultServer
-from trunkline.testing.transport_contract.subject import TransportSubject, connections, eventually, run, run_all, url
+from trunkline.testing.transport_contract.subject import PATIENCE, TransportSubject, eventually, run, run_all, url
 
 
 class Connections(TransportSubject):
@@ -24,13 +26,23 @@ class Connections(TransportSubject):
             run(transport, Request("POST", url(fault_server), body=b"1"))
         assert [seen.connection for seen in fault_server.ledger()] == [1] * 5
 
-    def test_as_many_connections_as_in_flight(self, transport: Transport, fault_server: FaultServer) -> None:
+    def test_as_many_connections_as_in_flight(self, transport: Transport) -> None:
         """A hundred at once need a hundred connections, and the next hundred use them again."""
-        fault_server.route("* /a", [{"delay": 0.2}])
-        for _ in range(2):
-            ends = run_all(transport, [Request("POST", url(fault_server), body=b"1") for _ in range(100)])
-            assert [one.status for one in ends] == [200] * 100
-        assert (fault_server.max_in_flight, connections(fault_server)) == (100, 100)
+        together, peers = threading.Barrier(100), []
+
+        def serve(server: Loopback, peer: socket.socket) -> None:
+            peers.append(peer)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                while server.head(peer):
+                    # None is answered before all are there.
+                    together.wait(PATIENCE / 2)
+                    peer.sendall(OK)
+
+        with Loopback(serve) as server:
+            for _ in range(2):
+                requests = [Request("GET", f"http://127.0.0.1:{server.port}/a") for _ in range(100)]
+                assert [one.status for one in run_all(transport, requests)] == [200] * 100
+            assert len(peers) == 100
 
     def test_a_closing_answer_is_believed(self, transport: Transport, fault_server: FaultServer) -> None:
         """After `Connection: close` the next request goes over a new connection."""
@@ -60,18 +72,22 @@ class Connections(TransportSubject):
 
     def test_an_answer_nobody_asked_for(self, transport: Transport) -> None:
         """A second answer to one request is not taken for the answer to the next."""
+        idle, sent = threading.Event(), threading.Event()
 
         def serve(server: Loopback, peer: socket.socket) -> None:
             while head := server.head(peer):
                 peer.sendall(OK.replace(b"ok", head.split()[1][-2:]))
                 if b"/01" in head:
-                    time.sleep(0.05)
+                    idle.wait(PATIENCE)
                     peer.sendall(b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+                    sent.set()
 
         with Loopback(serve) as server:
             base = f"http://127.0.0.1:{server.port}"
             assert run(transport, Request("GET", f"{base}/01")).body == b"01"
-            time.sleep(0.1)
+            idle.set()
+            assert sent.wait(PATIENCE)
+            time.sleep(0.02)
             transport.poll(0)
             exchange = run(transport, Request("GET", f"{base}/02"))
             assert (exchange.status, exchange.body) == (200, b"02")
