@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
 
+from trunkline.rest.ddl import parse_ddl
 from trunkline.rest.reader import RestBatchReader
 from trunkline.testing import FaultServer
 
@@ -38,6 +41,12 @@ def rows_of(server: FaultServer, path: str = "/rows") -> list[Any]:
     return sorted(server.stored(path), key=lambda row: row["id"])
 
 
+def most_within_a_second(server: FaultServer) -> int:
+    """The most requests that came within any second."""
+    times = sorted(sent.at for sent in server.ledger())
+    return max(bisect_left(times, start + 1.0) - place for place, start in enumerate(times))
+
+
 def logged(spark: SparkSession, folder: Path) -> list[dict[str, Any]]:
     """The records of a response log, as dicts."""
     return [row.asDict(recursive=True) for row in spark.read.parquet(str(folder)).collect()]
@@ -59,11 +68,19 @@ def read(spark: SparkSession, fault_server: FaultServer) -> Callable[..., DataFr
     return read_from
 
 
-def read_here(url: str, schema: StructType, **options: object) -> list[dict[str, Any]]:
-    """The rows of a read in this process, or its error: Spark would start four tasks to be sure of one."""
+def read_parts(url: str, schema: StructType | str, **options: object) -> list[list[dict[str, Any]]]:
+    """The rows of each partition of a read in this process, or its error."""
     given = {name.replace("__", "."): str(value) for name, value in options.items()}
-    reader = RestBatchReader({"url": url, **given}, schema)
-    return [row for part in reader.partitions() for batch in reader.read(part) for row in batch.to_pylist()]  # type: ignore[arg-type]
+    kind = parse_ddl(schema) if isinstance(schema, str) else schema
+    assert isinstance(kind, StructType)
+    reader: RestBatchReader = pickle.loads(pickle.dumps(RestBatchReader({"url": url, **given}, kind)))
+    parts: list[Any] = pickle.loads(pickle.dumps(reader.partitions()))
+    return [[row for batch in reader.read(part) for row in batch.to_pylist()] for part in parts]
+
+
+def read_here(url: str, schema: StructType | str, **options: object) -> list[dict[str, Any]]:
+    """The rows of a read in this process, or its error: Spark would start four tasks to be sure of one."""
+    return [row for part in read_parts(url, schema, **options) for row in part]
 
 
 def ids(df: DataFrame) -> list[int]:

@@ -13,9 +13,11 @@ from pyspark.sql.streaming.query import StreamingQuery
 
 import trunkline
 
+# How long a row may take from its time to be there, seconds.
+SETTLE = 0.3
 OPTIONS: dict[str, dict[str, str]] = {
     "time": {"incremental.field": "at", "incremental.param": "since", "incremental.untilParam": "until",
-             "incremental.settle": "300ms", "pagination": "offset"},
+             "incremental.settle": f"{SETTLE * 1000:.0f}ms", "pagination": "offset"},
     "number": {"incremental.field": "id", "pagination": "lastRecord", "page.cursorField": "id", "page.param": "after",
                "incremental.param": "after"},
     "pages": {"pagination": "offset"},

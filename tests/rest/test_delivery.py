@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -139,13 +140,17 @@ def test_a_task_that_a_sibling_stopped_is_no_success_by_itself(fault_server: Fau
 def test_a_slow_task_that_a_sibling_stopped_is_no_success_either(fault_server: FaultServer) -> None:
     fault_server.route("POST /rows", CREATED)
     writer = writer_to(fault_server)
+    delivery = Delivery(writer._plan, Task(writer._plan.run_id, None, 0, 0), writer._plan.run_id)
 
     def slow() -> Iterator[pa.RecordBatch]:
         StopFlag(writer._plan.nonce, None).set()
-        time.sleep(1.5)
+        until = time.monotonic() + 60
+        while delivery._client.stopped is None and time.monotonic() < until:
+            time.sleep(0.01)
         yield batch_of([(1, 1)])
 
-    report = deliver(writer, slow())
+    report = delivery.run(slow())
+    assert fault_server.count() == 0
     assert report.failure is None
     assert isinstance(conclude([report], None), TrunklineError)
 
@@ -205,6 +210,40 @@ def test_many_bad_rows_are_found_in_many_batches(fault_server: FaultServer, tmp_
     report = deliver(writer, [batch_of([(i, 0) for i in range(4000)])])
     assert report.counts.accepted == 4000 - 16
     assert {json.loads(r["row"])["id"] for r in logged(tmp_path) if r["outcome"] == "rejected"} == bad
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 404, 409, 413, 422])
+def test_a_refusal_fails_the_write_and_says_what_was_refused(fault_server: FaultServer, status: int) -> None:
+    headers = {"Location": fault_server.other_url + "/rows"} if status < 400 else {}
+    fault_server.route("POST /rows", [{"status": status, "headers": headers, "body": {"error": "no such thing"}}])
+    error = conclude([deliver(writer_to(fault_server), [batch_of([(i, 0) for i in range(50)])])], None)
+    assert type(error).__name__ == "RejectedError"
+    assert f"POST {fault_server.url}/rows refused a row after 1 try: status {status}" in str(error)
+    assert "no such thing" in str(error)
+    assert fault_server.count(origin="other") == 0
+    # No more than are in flight at first.
+    assert fault_server.count() <= 4
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 413, 422, 302])
+def test_with_dead_letters_a_server_that_refuses_all_leaves_every_row_in_the_log(
+    fault_server: FaultServer, tmp_path: Path, status: int
+) -> None:
+    fault_server.route("POST /rows", [{"status": status}])
+    writer = writer_to(fault_server, onError="deadLetter", responses=tmp_path)
+    report = deliver(writer, [batch_of([(i, 0) for i in range(30)])])
+    assert conclude([report], None) is None
+    records = logged(tmp_path)
+    assert sorted(json.loads(record["row"])["id"] for record in records) == list(range(30))
+    assert {(record["outcome"], record["status_code"]) for record in records} == {("rejected", status)}
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_credential_that_is_refused_at_once_is_an_auth_error(fault_server: FaultServer, status: int) -> None:
+    fault_server.route("POST /rows", [{"status": status}])
+    error = conclude([deliver(writer_to(fault_server), [batch_of([(i, 0) for i in range(50)])])], None)
+    assert type(error).__name__ == "AuthError"
+    assert re.search(rf"POST .* status {status}", str(error))
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -345,7 +384,7 @@ def test_sending_goes_on_while_a_slow_store_takes_its_time(
 
     def slow(_: str) -> None:
         if not went_on:
-            enough, until = fault_server.count() + 5, time.monotonic() + 30
+            enough, until = fault_server.count() + 5, time.monotonic() + 60
             while fault_server.count() < enough and time.monotonic() < until:
                 time.sleep(0.01)
             went_on.append(fault_server.count() >= enough)
@@ -370,7 +409,8 @@ def test_sending_waits_for_a_store_that_does_not_keep_up(
         if counts:
             return
         counts.append(0)
-        while (now := fault_server.count()) > counts[-1]:
+        until = time.monotonic() + 60
+        while ((now := fault_server.count()) > counts[-1] or now < 80) and time.monotonic() < until:
             counts.append(now)
             time.sleep(0.3)
 

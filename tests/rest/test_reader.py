@@ -12,18 +12,13 @@ from typing import Any
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql.types import DoubleType, LongType, StringType, StructField, StructType, TimestampType
-from tests.rest.conftest import ids, read_here
+from tests.rest.conftest import ids, read_here, read_parts
 
-from trunkline.errors import ResponseError, TrunklineError
+from trunkline.errors import OptionError, ResponseError, TrunklineError
 from trunkline.testing import FaultServer
-
-pytestmark = pytest.mark.spark
 
 Read = Callable[..., DataFrame]
 ROW = "id LONG, name STRING, at TIMESTAMP, amount DOUBLE"
-TYPES = {"id": LongType(), "name": StringType(), "at": TimestampType(), "amount": DoubleType()}
-RECORD = StructType([StructField(name, kind) for name, kind in TYPES.items()])
 
 # What the server does, and what is said to read it.
 STYLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -77,14 +72,18 @@ STYLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }  # fmt: skip
 
 
+def ids_here(server: FaultServer, path: str = "/items", /, **options: object) -> list[int]:
+    """The ids of a path of the fault server, read in this process, in order."""
+    return sorted(row["id"] for row in read_here(server.url_for(path), ROW, **options))
+
+
 @pytest.mark.parametrize("style", STYLES)
-def test_every_row_arrives_once(style: str, read: Read, fault_server: FaultServer) -> None:
+def test_every_row_arrives_once(style: str, fault_server: FaultServer) -> None:
     """Whatever the paging; and the server was asked for none of them twice."""
     served, said = STYLES[style]
     method = "POST" if "method" in said else "GET"
     fault_server.dataset(f"{method} /items", count=20, **served)
-    df = read(schema=ROW, **said)
-    assert ids(df) == list(range(20))
+    assert ids_here(fault_server, **said) == list(range(20))
     assert Counter(fault_server.served("/items")) == Counter(range(20))
 
 
@@ -121,26 +120,26 @@ def test_what_cannot_be_complete_is_an_error(case: str, fault_server: FaultServe
     served, said, words = INCOMPLETE[case]
     fault_server.dataset("GET /items", count=20, **served)
     with pytest.raises(TrunklineError, match=words):
-        read_here(fault_server.url_for("/items"), RECORD, **said)
+        read_here(fault_server.url_for("/items"), ROW, **said)
 
 
 def test_a_misspelt_field_is_no_column_of_nulls(fault_server: FaultServer) -> None:
     """The error comes with the first page and names what was meant; `missingFields=null` reads on."""
     fault_server.dataset("GET /items", count=20, paging="offset", size=5, total=True)
     said = {"pagination": "offset", "page__totalField": "total"}
-    misspelt, url = StructType().add("id", LongType()).add("nmae", StringType()), fault_server.url_for("/items")
+    misspelt, url = "id LONG, nmae STRING", fault_server.url_for("/items")
     with pytest.raises(ResponseError, match=r"no record has nmae, but name, which .* did you mean name\?"):
         read_here(url, misspelt, **said)
     assert len(read_here(url, misspelt, **said, missingFields="null")) == 20
     with pytest.raises(ResponseError, match=r"no record has gone; beside what the schema takes they hold "):
-        read_here(url, StructType().add("id", LongType()).add("gone", StringType()), **said, missingFields="error")
+        read_here(url, "id LONG, gone STRING", **said, missingFields="error")
 
 
-def test_a_capped_server_gives_all(read: Read, fault_server: FaultServer) -> None:
+def test_a_capped_server_gives_all(fault_server: FaultServer) -> None:
     """Asked for 100, it gives 50 at most, of 120."""
     fault_server.dataset("GET /items", count=120, cap=50, total=True)
-    df = read(schema=ROW, pagination="offset", page__size=100, page__sizeParam="limit", page__totalField="total")
-    assert ids(df) == list(range(120))
+    said = {"pagination": "offset", "page__size": 100, "page__sizeParam": "limit", "page__totalField": "total"}
+    assert ids_here(fault_server, **said) == list(range(120))
 
 
 def test_columns_are_typed_as_the_schema_says(read: Read, fault_server: FaultServer) -> None:
@@ -175,37 +174,39 @@ def test_a_schema_is_inferred_with_types(read: Read, fault_server: FaultServer) 
     )
 
 
-def test_a_schema_of_fewer_columns_reads_fewer(read: Read, fault_server: FaultServer) -> None:
+def test_a_schema_of_fewer_columns_reads_fewer(fault_server: FaultServer) -> None:
     """As a projection."""
     fault_server.dataset("GET /items", count=3, paging="none")
-    assert [tuple(row) for row in read(schema="name STRING", pagination="none").collect()] == [
-        ("item-0",), ("item-1",), ("item-2",),
+    assert read_here(fault_server.url_for("/items"), "name STRING", pagination="none") == [
+        {"name": "item-0"}, {"name": "item-1"}, {"name": "item-2"},
     ]  # fmt: skip
 
 
 MALFORMED = [{"id": 1, "name": "a"}, {"id": "two", "name": "b"}, {"id": 3, "name": "c"}]
 
 
-def test_a_record_that_does_not_fit_ends_the_read(read: Read, fault_server: FaultServer) -> None:
+def test_a_record_that_does_not_fit_ends_the_read(fault_server: FaultServer) -> None:
     """By default: it is named, with the column, the type and the value."""
     fault_server.dataset("GET /items", rows=MALFORMED, paging="none")
-    with pytest.raises(PySparkException, match=r"id.*two"):
-        read(schema="id LONG, name STRING", pagination="none").collect()
+    with pytest.raises(ResponseError, match=r"id.*two"):
+        read_here(fault_server.url_for("/items"), "id LONG, name STRING", pagination="none")
 
 
-def test_a_record_that_does_not_fit_is_kept_in_its_column(read: Read, fault_server: FaultServer) -> None:
+def test_a_record_that_does_not_fit_is_kept_in_its_column(fault_server: FaultServer) -> None:
     """Where the schema has one."""
     fault_server.dataset("GET /items", rows=MALFORMED, paging="none")
-    df = read(schema="id LONG, name STRING, _corrupt_record STRING", pagination="none")
-    kept = [tuple(row) for row in df.collect()]
+    schema = "id LONG, name STRING, _corrupt_record STRING"
+    kept = [tuple(row.values()) for row in read_here(fault_server.url_for("/items"), schema, pagination="none")]
     assert [(row[0], row[1]) for row in kept] == [(1, "a"), (None, "b"), (3, "c")]
     assert [row[2] is None for row in kept] == [True, False, True]
 
 
-def test_a_record_that_does_not_fit_can_be_left_out(read: Read, fault_server: FaultServer) -> None:
+def test_a_record_that_does_not_fit_can_be_left_out(fault_server: FaultServer) -> None:
     """When asked to."""
     fault_server.dataset("GET /items", rows=MALFORMED, paging="none")
-    assert ids(read(schema="id LONG, name STRING", pagination="none", mode="DROPMALFORMED")) == [1, 3]
+    url = fault_server.url_for("/items")
+    found = read_here(url, "id LONG, name STRING", pagination="none", mode="DROPMALFORMED")
+    assert found == [{"id": 1, "name": "a"}, {"id": 3, "name": "c"}]
 
 
 def test_permissive_without_its_column_is_refused(read: Read, fault_server: FaultServer) -> None:
@@ -273,8 +274,18 @@ PARALLEL: dict[str, tuple[dict[str, Any], dict[str, Any], int]] = {
 
 
 @pytest.mark.parametrize("case", PARALLEL)
-def test_a_split_read_holds_every_row_once(case: str, read: Read, fault_server: FaultServer) -> None:
+def test_a_split_read_holds_every_row_once(case: str, fault_server: FaultServer) -> None:
     """Whatever it is split by."""
+    served, said, partitions = PARALLEL[case]
+    fault_server.dataset("GET /items", count=97, **served)
+    parts = read_parts(fault_server.url_for("/items"), ROW, **said)
+    assert sorted(row["id"] for part in parts for row in part) == list(range(97))
+    assert len(parts) == partitions
+
+
+@pytest.mark.parametrize("case", ["offsets of a capped server", "times"])
+def test_partitions_of_a_split_read_are_those_of_spark(case: str, read: Read, fault_server: FaultServer) -> None:
+    """Each is a task of its own."""
     served, said, partitions = PARALLEL[case]
     fault_server.dataset("GET /items", count=97, **served)
     df = read(schema=ROW, **said)
@@ -282,22 +293,23 @@ def test_a_split_read_holds_every_row_once(case: str, read: Read, fault_server: 
     assert df.rdd.getNumPartitions() == partitions
 
 
-def test_a_list_of_values_is_read_value_by_value(read: Read, fault_server: FaultServer) -> None:
+def test_a_list_of_values_is_read_value_by_value(fault_server: FaultServer) -> None:
     """Each in its own requests, percent-encoded into the path."""
     for number, country in enumerate(["de", "fr", "a%20b"]):
         fault_server.dataset(f"GET /items/{country}", rows=[{"id": number}], paging="none")
-    df = read("/items/{partition}", schema="id LONG", pagination="none", partition__values='["de", "fr", "a b"]')
-    assert (ids(df), df.rdd.getNumPartitions()) == ([0, 1, 2], 3)
+    url = fault_server.url_for("/items/{partition}")
+    parts = read_parts(url, "id LONG", pagination="none", partition__values='["de", "fr", "a b"]')
+    assert parts == [[{"id": 0}], [{"id": 1}], [{"id": 2}]]
 
 
-def test_a_look_asks_for_no_more_pages_than_it_needs(read: Read, fault_server: FaultServer) -> None:
+def test_a_look_asks_for_no_more_pages_than_it_needs(fault_server: FaultServer) -> None:
     """`maxRows` stops asking, in one task however the read is split."""
     fault_server.dataset("GET /items", count=100, size=10, total=True)
-    df = read(
-        schema=ROW, pagination="offset", page__totalField="total", numPartitions=4, maxRows=15,
-        page__size=10, page__sizeParam="limit",
-    )  # fmt: skip
-    assert ids(df) == list(range(15))
+    said = {
+        "pagination": "offset", "page__totalField": "total", "numPartitions": 4, "maxRows": 15, "page__size": 10,
+        "page__sizeParam": "limit",
+    }  # fmt: skip
+    assert ids_here(fault_server, **said) == list(range(15))
     # One request to plan the split, two pages to read.
     assert fault_server.count("GET /items") == 3
 
@@ -313,10 +325,10 @@ def test_a_look_asks_for_no_more_pages_than_it_needs(read: Read, fault_server: F
     ],
     ids=lambda fault: str(fault.get("fault") or fault["status"]),
 )
-def test_a_passing_fault_costs_no_row(fault: dict[str, Any], read: Read, fault_server: FaultServer) -> None:
+def test_a_passing_fault_costs_no_row(fault: dict[str, Any], fault_server: FaultServer) -> None:
     """Asking again is always safe here."""
     fault_server.dataset("GET /items", count=20, size=7, steps=[fault])
-    assert ids(read(schema=ROW, pagination="offset")) == list(range(20))
+    assert ids_here(fault_server, pagination="offset") == list(range(20))
 
 
 LASTING: dict[str, tuple[dict[str, Any], str]] = {
@@ -335,9 +347,9 @@ def test_a_lasting_fault_is_named(case: str, fault_server: FaultServer) -> None:
     """A 500 is no empty table."""
     step, words = LASTING[case]
     fault_server.route("GET /items", [step])
-    said = {"pagination": "none", "records": "items", "retry__maxAttempts": 2, "deadline": "2s"}
+    said = {"pagination": "none", "records": "items", "retry__maxAttempts": 2, "deadline": "500ms"}
     with pytest.raises(TrunklineError) as raised:
-        read_here(fault_server.url_for("/items"), RECORD, **said)
+        read_here(fault_server.url_for("/items"), ROW, **said)
     assert re.search(words, f"{type(raised.value).__name__}: {raised.value}", re.DOTALL)
 
 
@@ -354,40 +366,40 @@ def test_no_credential_follows_a_link_to_another_host(fault_server: FaultServer)
     fault_server.dataset("GET /items", count=20, paging="nextUrl", size=7, next_host="other")
     said = {"pagination": "nextUrl", "page__nextField": "next", "auth__type": "bearer", "auth__token": "tok-3"}
     with pytest.raises(ResponseError, match=r"another host.*allowedHosts=127\.0\.0\.1:"):
-        read_here(fault_server.url_for("/items"), RECORD, **said)
+        read_here(fault_server.url_for("/items"), ROW, **said)
     assert fault_server.ledger(origin="other") == []
 
 
-def test_a_stranger_is_asked_without_credentials(read: Read, fault_server: FaultServer) -> None:
+def test_a_stranger_is_asked_without_credentials(fault_server: FaultServer) -> None:
     """With `crossOrigin=stripAuth`: no header of ours, no token, and all rows."""
     fault_server.dataset("GET /items", count=20, paging="nextUrl", size=7, next_host="other")
-    df = read(
-        schema=ROW, pagination="nextUrl", page__nextField="next", auth__type="bearer", auth__token="tok-3",
-        crossOrigin="stripAuth", headers='{"X-Tenant": "t1"}',
-    )  # fmt: skip
-    assert ids(df) == list(range(20))
+    said = {
+        "pagination": "nextUrl", "page__nextField": "next", "auth__type": "bearer", "auth__token": "tok-3",
+        "crossOrigin": "stripAuth", "headers": '{"X-Tenant": "t1"}',
+    }  # fmt: skip
+    assert ids_here(fault_server, **said) == list(range(20))
     seen = fault_server.ledger(origin="other")
     assert len(seen) == 2
     assert [name for entry in seen for name in entry.headers if name.lower() in {"authorization", "x-tenant"}] == []
 
 
-def test_an_allowed_host_is_asked_with_credentials(read: Read, fault_server: FaultServer) -> None:
+def test_an_allowed_host_is_asked_with_credentials(fault_server: FaultServer) -> None:
     """It is one of the user's own."""
     fault_server.dataset("GET /items", count=20, paging="nextUrl", size=7, next_host="other")
-    df = read(
-        schema=ROW, pagination="nextUrl", page__nextField="next", auth__type="bearer", auth__token="tok-3",
-        allowedHosts=f"127.0.0.1:{fault_server.port('other')}",
-    )  # fmt: skip
-    assert ids(df) == list(range(20))
+    said = {
+        "pagination": "nextUrl", "page__nextField": "next", "auth__type": "bearer", "auth__token": "tok-3",
+        "allowedHosts": f"127.0.0.1:{fault_server.port('other')}",
+    }  # fmt: skip
+    assert ids_here(fault_server, **said) == list(range(20))
     assert {entry.headers["authorization"] for entry in fault_server.ledger(origin="other")} == {"Bearer tok-3"}
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_redirect_is_followed_at_home(status: int, read: Read, fault_server: FaultServer) -> None:
+def test_a_redirect_is_followed_at_home(status: int, fault_server: FaultServer) -> None:
     """Reading is safe to send elsewhere, as long as elsewhere is here."""
     fault_server.route("GET /old", [{"status": status, "headers": {"Location": "/items"}}])
     fault_server.dataset("GET /items", count=3, paging="none")
-    assert ids(read("/old", schema=ROW, pagination="none")) == [0, 1, 2]
+    assert ids_here(fault_server, "/old", pagination="none") == [0, 1, 2]
 
 
 def test_a_redirect_to_another_host_is_not_followed(fault_server: FaultServer) -> None:
@@ -395,29 +407,30 @@ def test_a_redirect_to_another_host_is_not_followed(fault_server: FaultServer) -
     elsewhere = fault_server.url_for("/items", "other")
     fault_server.route("GET /old", [{"status": 302, "headers": {"Location": elsewhere}}])
     with pytest.raises(ResponseError, match=r"a redirect of .*/old leads to another host"):
-        read_here(fault_server.url_for("/old"), RECORD, pagination="none")
+        read_here(fault_server.url_for("/old"), ROW, pagination="none")
     assert fault_server.ledger(origin="other") == []
 
 
-def test_a_token_that_expires_is_renewed_on_the_way(read: Read, fault_server: FaultServer) -> None:
+def test_a_token_that_expires_is_renewed_on_the_way(fault_server: FaultServer) -> None:
     """A read longer than its token misses nothing."""
-    fault_server.oauth(clients={"c": "s"}, expires_in=3600)
+    fault_server.oauth(clients={"c": "s"}, max_uses=5)
     steps = [{"bearer": "/token", "status": 401, "headers": {"WWW-Authenticate": "Bearer"}}]
-    fault_server.dataset("GET /items", count=60, size=5, steps=steps, delay=0.02)
-    df = read(
-        schema=ROW, pagination="offset", auth__type="oauth2", auth__clientId="c", auth__clientSecret="s",
-        auth__tokenUrl=fault_server.url_for("/token"),
-    )  # fmt: skip
-    fault_server.revoke()
-    assert ids(df) == list(range(60))
+    fault_server.dataset("GET /items", count=60, size=5, steps=steps)
+    said = {
+        "pagination": "offset", "auth__type": "oauth2", "auth__clientId": "c", "auth__clientSecret": "s",
+        "auth__tokenUrl": fault_server.url_for("/token"),
+    }  # fmt: skip
+    assert ids_here(fault_server, **said) == list(range(60))
+    # Twelve pages, and one that is empty.
+    assert len(fault_server.issued("/token")) == 3
 
 
-def test_a_page_that_is_too_large_is_asked_for_in_halves(read: Read, fault_server: FaultServer) -> None:
+def test_a_page_that_is_too_large_is_asked_for_in_halves(fault_server: FaultServer) -> None:
     """413 for more than 20 rows at once."""
     steps = [{"when": {"query": {"limit": "80"}}, "status": 413}, {"when": {"query": {"limit": "40"}}, "status": 413}]
     fault_server.dataset("GET /items", count=97, steps=steps)
-    df = read(schema=ROW, pagination="offset", page__size=80, page__sizeParam="limit")
-    assert ids(df) == list(range(97))
+    said = {"pagination": "offset", "page__size": 80, "page__sizeParam": "limit"}
+    assert ids_here(fault_server, **said) == list(range(97))
 
 
 @pytest.mark.parametrize(
@@ -427,11 +440,11 @@ def test_a_page_that_is_too_large_is_asked_for_in_halves(read: Read, fault_serve
         ("csv", "name STRING, id LONG", [("item-0", 0), ("item-1", 1)]),
     ],
 )
-def test_other_formats_are_read(kind: str, schema: str, rows: list[Any], read: Read, fault_server: FaultServer) -> None:
+def test_other_formats_are_read(kind: str, schema: str, rows: list[Any], fault_server: FaultServer) -> None:
     """By the same schema."""
     fault_server.dataset("GET /items", count=2, paging="none", format=kind)
-    df = read(schema=schema, pagination="none", format=kind)
-    assert [tuple(row) for row in df.collect()] == rows
+    found = read_here(fault_server.url_for("/items"), schema, pagination="none", format=kind)
+    assert [tuple(row.values()) for row in found] == rows
 
 
 def test_text_and_bytes_are_one_column(read: Read, fault_server: FaultServer) -> None:
@@ -459,22 +472,23 @@ def test_narrowing_one_use_of_a_dataframe_leaves_the_other_alone(read: Read, fau
     assert (df.where("id < 3").count(), df.count()) == (3, 20)
 
 
-def test_a_rate_is_shared_by_the_tasks_of_a_read(read: Read, fault_server: FaultServer) -> None:
+def test_a_rate_is_shared_by_the_tasks_of_a_read(fault_server: FaultServer) -> None:
     """It needs no `rateLimitTasks`: a read knows its tasks."""
     fault_server.dataset("GET /items", count=40, size=5, total=True)
-    df = read(
-        schema=ROW, pagination="offset", page__size=5, page__sizeParam="limit", page__totalField="total",
-        numPartitions=2, rateLimit="40/s",
-    )  # fmt: skip
-    assert ids(df) == list(range(40))
+    said = {
+        "pagination": "offset", "page__size": 5, "page__sizeParam": "limit", "page__totalField": "total",
+        "numPartitions": 2, "rateLimit": "40/s",
+    }  # fmt: skip
+    parts = read_parts(fault_server.url_for("/items"), ROW, **said)
+    assert [sorted(row["id"] for row in part) for part in parts] == [list(range(20)), list(range(20, 40))]
 
 
-def test_a_body_is_of_the_type_that_is_said(read: Read, fault_server: FaultServer) -> None:
+def test_a_body_is_of_the_type_that_is_said(fault_server: FaultServer) -> None:
     """JSON, or what the API calls it."""
     fault_server.dataset("POST /items", count=3, paging="none")
-    said = {"schema": ROW, "pagination": "none", "method": "POST", "requestBody": '{"q": "all"}'}
-    read(**said).collect()
-    read(**said, contentType="application/x-amz-json-1.1").collect()
+    said = {"pagination": "none", "method": "POST", "requestBody": '{"q": "all"}'}
+    ids_here(fault_server, **said)
+    ids_here(fault_server, **said, contentType="application/x-amz-json-1.1")
     seen = [(entry.headers["content-type"], entry.body) for entry in fault_server.ledger("POST /items")]
     assert seen == [("application/json", b'{"q":"all"}'), ("application/x-amz-json-1.1", b'{"q":"all"}')]
 
@@ -483,35 +497,35 @@ def test_a_list_that_only_tells_of_errors_holds_no_records(fault_server: FaultSe
     """An answer of 200 that refuses is an error."""
     fault_server.route("GET /items", [{"body": {"data": None, "errors": [{"message": "denied"}]}}])
     with pytest.raises(ResponseError, match=r"only list is errors.*denied"):
-        read_here(fault_server.url_for("/items"), RECORD, pagination="none")
+        read_here(fault_server.url_for("/items"), ROW, pagination="none")
 
 
 @pytest.mark.parametrize(("kind", "by"), [("LONG", "time"), ("STRING", "time"), ("STRING", "id")])
-def test_a_split_needs_a_column_of_its_kind(kind: str, by: str, read: Read, fault_server: FaultServer) -> None:
+def test_a_split_needs_a_column_of_its_kind(kind: str, by: str, fault_server: FaultServer) -> None:
     """Otherwise its rows could not be told to be in a window."""
     bounds = {"time": ("2026-01-01", "2026-01-03"), "id": ("1", "9")}[by]
-    df = read(
-        schema=f"at {kind}", lowerBound=bounds[0], upperBound=bounds[1], partition__lowerParam="from",
-        partitionColumn="at", partition__by=by,
-    )  # fmt: skip
-    with pytest.raises(PySparkException, match=f"partitionColumn=at must be a .* for partition.by={by}"):
-        df.collect()
+    said = {
+        "lowerBound": bounds[0], "upperBound": bounds[1], "partition__lowerParam": "from", "partitionColumn": "at",
+        "partition__by": by,
+    }  # fmt: skip
+    with pytest.raises(OptionError, match=f"partitionColumn=at must be a .* for partition.by={by}"):
+        read_parts(fault_server.url_for("/items"), f"at {kind}", **said)
     assert fault_server.ledger() == []
 
 
-def test_lone_carriage_returns_are_no_line_breaks(read: Read, fault_server: FaultServer) -> None:
+def test_lone_carriage_returns_are_no_line_breaks(fault_server: FaultServer) -> None:
     """An offset counts the lines that a page is made of."""
     lines = ["a", "10%\r100%", "b", "c", "d", "e"]
     fault_server.dataset("GET /items", rows=lines, size=3, format="text")
-    df = read(format="text", pagination="offset")
-    assert [row.value for row in df.collect()] == lines
+    found = read_here(fault_server.url_for("/items"), "STRUCT<value: STRING>", format="text", pagination="offset")
+    assert [row["value"] for row in found] == lines
 
 
-def test_an_exclusive_beginning_loses_no_row(read: Read, fault_server: FaultServer) -> None:
+def test_an_exclusive_beginning_loses_no_row(fault_server: FaultServer) -> None:
     """An API that leaves out the id it is given is asked for the one before."""
     fault_server.dataset("GET /items", count=97, size=10, filters={"from": ["id", "gt"], "to": ["id", "lt"]})
-    df = read(
-        schema=ROW, pagination="offset", lowerBound=10, upperBound=80, partition__lowerParam="from",
-        partition__upperParam="to", partition__lower="exclusive", numPartitions=4,
-    )  # fmt: skip
-    assert ids(df) == list(range(97))
+    said = {
+        "pagination": "offset", "lowerBound": 10, "upperBound": 80, "partition__lowerParam": "from",
+        "partition__upperParam": "to", "partition__lower": "exclusive", "numPartitions": 4,
+    }  # fmt: skip
+    assert ids_here(fault_server, **said) == list(range(97))

@@ -96,7 +96,7 @@ def test_a_replayed_micro_batch_asks_only_for_the_rest(
         found = feed.select("id", f.col("response.response_body.name").alias("name"))
         stream = found.writeStream.format("parquet").option("path", str(tmp_path / "out"))
         stream = stream.option("checkpointLocation", str(tmp_path / "checkpoint")).trigger(availableNow=True)
-        stream.start().awaitTermination(120)
+        stream.start().awaitTermination(240)
 
     run()
     assert fault_server.count() == 20

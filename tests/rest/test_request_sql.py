@@ -119,11 +119,11 @@ def test_what_is_wrong_is_told_when_the_statement_is_planned(spark: SparkSession
     assert fault_server.count() == 0
 
 
-@pytest.mark.usefixtures("users")
 def test_a_row_that_must_not_fail_fails_the_query(spark: SparkSession, fault_server: FaultServer) -> None:
     fault_server.route("GET /users/{id}", [{"status": 404}])
+    statement = call(fault_server, onError="fail", table="TABLE(SELECT id FROM range(0, 1, 1, 1))")
     with pytest.raises(PySparkException, match="a row was rejected: GET http"):
-        spark.sql(f"SELECT * FROM {call(fault_server, onError='fail')}").collect()
+        spark.sql(f"SELECT * FROM {statement}").collect()
 
 
 @pytest.mark.usefixtures("users")
@@ -146,7 +146,7 @@ def test_a_replayed_micro_batch_asks_only_for_the_rest(
         spark.readStream.schema("id LONG").parquet(str(tmp_path / "in")).createOrReplaceTempView("feed")
         stream = spark.sql(statement).writeStream.format("parquet").option("path", str(tmp_path / "out"))
         stream = stream.option("checkpointLocation", str(tmp_path / "checkpoint")).trigger(availableNow=True)
-        stream.start().awaitTermination(120)
+        stream.start().awaitTermination(240)
 
     run()
     # As if the driver had died before the batch was committed.

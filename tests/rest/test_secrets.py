@@ -15,6 +15,9 @@ import pytest
 
 from trunkline.testing import FaultServer
 
+# Some twenty writes in a Spark of their own, which is still cold.
+pytestmark = pytest.mark.timeout(600)
+
 PLANTED = {
     "password": "pass-Q7!x/zz 9",
     "token": "tok-Zr81kQ0p",
@@ -59,7 +62,7 @@ def run_job(server: FaultServer, folder: Path, credentials: dict[str, str], *rem
     job = [sys.executable, str(Path(__file__).with_name("secrets_job.py"))]
     arguments = [server.url, server.url + "/token", str(folder), json.dumps(credentials), *remote]
     with (folder / "output.txt").open("wb") as stream:
-        done = subprocess.run([*job, *arguments], stdout=stream, stderr=subprocess.STDOUT, timeout=240, check=False)
+        done = subprocess.run([*job, *arguments], stdout=stream, stderr=subprocess.STDOUT, timeout=560, check=False)
     text = (folder / "output.txt").read_text()
     assert done.returncode == 0, text[-3000:]
     sent = [exchange.headers for exchange in server.ledger("/echo/bearer")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 import signal
@@ -18,7 +19,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
-from tests.rest.stream_job import started
+from tests.rest.stream_job import SETTLE, started
 
 from trunkline.testing import FaultServer
 
@@ -39,26 +40,21 @@ def test_a_stream_stopped_at_any_moment_has_every_row_once(
     """Also where it dies between the write and the commit of a batch."""
     chance = random.Random(20)
     fault_server.dataset("GET /items", rows=[], **KINDS[kind])
-    count = 0
+    feed = Feed(fault_server, chance, SETTLE if kind == "time" else math.inf)
     for _ in range(stops):
         query = started(spark, fault_server.url_for("/items"), tmp_path, kind)
-        until = time.monotonic() + chance.uniform(0.2, 2.5)
-        while time.monotonic() < until:
-            rows = [{"id": count + n, "at": now()} for n in range(chance.randint(1, 9))]
-            fault_server.add_rows("/items", rows)
-            count += len(rows)
-            time.sleep(chance.uniform(0.02, 0.2))
+        feed.grow(chance.uniform(0.2, 2.5))
         query.stop()
         if chance.random() < 0.5:
             forget_last_commit(tmp_path)
     query = started(spark, fault_server.url_for("/items"), tmp_path, kind)
     try:
-        for _ in while_it_grows(tmp_path, count):
+        for _ in while_it_grows(tmp_path, feed):
             assert query.isActive, query.exception()
         time.sleep(1)
     finally:
         query.stop()
-    assert Counter(committed(tmp_path)) == Counter(range(count))
+    feed.check(committed(tmp_path))
 
 
 @pytest.mark.slow
@@ -67,29 +63,55 @@ def test_a_stream_whose_process_is_killed_has_every_row_once(fault_server: Fault
     """With all its workers, in the middle of whatever they do."""
     chance = random.Random(7)
     fault_server.dataset("GET /items", rows=[], **KINDS["time"])
-    count = 0
+    feed = Feed(fault_server, chance, SETTLE)
     for last in (False, False, False, False, True):
         with running(fault_server.url_for("/items"), tmp_path) as process:
-            until = time.monotonic() + chance.uniform(3, 6)
-            while time.monotonic() < until:
-                rows = [{"id": count + n, "at": now()} for n in range(chance.randint(1, 9))]
-                fault_server.add_rows("/items", rows)
-                count += len(rows)
-                time.sleep(chance.uniform(0.02, 0.2))
-            for _ in while_it_grows(tmp_path, count) if last else ():
+            feed.grow(chance.uniform(3, 6))
+            for _ in while_it_grows(tmp_path, feed) if last else ():
                 assert process.poll() is None
             kill(process)
-    assert Counter(committed(tmp_path)) == Counter(range(count))
+    feed.check(committed(tmp_path))
 
 
-def while_it_grows(folder: Path, count: int) -> Iterator[None]:
+class Feed:
+    """Rows that are added while they are read, stamped with the time.
+
+    Attributes:
+        owed: The ids of those that were there within so many seconds of their time.
+        late: The ids of the others, which whoever reads by time may have passed by.
+    """
+
+    def __init__(self, server: FaultServer, chance: random.Random, settle: float) -> None:
+        self.owed: set[int] = set()
+        self.late: set[int] = set()
+        self._server, self._chance, self._settle = server, chance, settle
+
+    def grow(self, seconds: float) -> None:
+        """Add rows for so long, a few every tenth of a second."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            stamp, count = time.time(), len(self.owed) + len(self.late)
+            at = datetime.fromtimestamp(stamp, timezone.utc).isoformat()
+            numbers = range(count, count + self._chance.randint(1, 9))
+            self._server.add_rows("/items", [{"id": number, "at": at} for number in numbers])
+            (self.owed if time.time() < stamp + self._settle else self.late).update(numbers)
+            time.sleep(self._chance.uniform(0.02, 0.2))
+
+    def check(self, found: list[int]) -> None:
+        """Every row once; those that came late once or not at all."""
+        assert Counter(found) == Counter(self.owed | (self.late & set(found)))
+
+
+def while_it_grows(folder: Path, feed: Feed) -> Iterator[None]:
     """Until all rows are there. It may take as long as it needs, but not stand still for a minute."""
-    there, until = 0, time.monotonic() + 60
-    while there < count and time.monotonic() < until:
+    there: set[int] = set()
+    until = time.monotonic() + 60
+    while feed.owed - there and time.monotonic() < until:
         yield
         time.sleep(0.2)
-        if len(committed(folder)) > there:
-            there, until = len(committed(folder)), time.monotonic() + 60
+        found = set(committed(folder))
+        if len(found) > len(there):
+            there, until = found, time.monotonic() + 60
 
 
 @contextmanager
@@ -132,7 +154,3 @@ def committed(folder: Path) -> list[int]:
             named.add(line.split('"path":"', 1)[1].split('"', 1)[0].rpartition("/")[2])
     files = [path for path in (folder / "rows").glob("part-*") if path.name in named]
     return [row for path in files for row in pq.read_table(path)["id"].to_pylist()]
-
-
-def now() -> str:
-    return datetime.now(timezone.utc).isoformat()

