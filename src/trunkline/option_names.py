@@ -67,11 +67,7 @@ def take_path(by_key: Mapping[str, Option], found: dict[str, Any], format: str) 
 
 
 def _suggestion(key: str, by_key: Mapping[str, Option], but: str = "") -> str:
-    """`: did you mean ...?`, or nothing when no option comes near.
-
-    Args:
-        but: What is to be said of those that are guessed.
-    """
+    """`: did you mean ...?`, with `but` about those that are guessed; nothing when no option comes near."""
     bare = _bare(key)
     for option in by_key.values():
         if bare in map(_bare, (option.name, *option.known_as)):

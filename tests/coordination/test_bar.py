@@ -29,16 +29,10 @@ with Coordinator(host="127.0.0.1", progress=True) as c:
 """
 
 
-def shown(stderr: int) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        [sys.executable, "-c", SHOWING], stdout=subprocess.PIPE, stderr=stderr, timeout=60, check=True
-    )
-
-
 def test_the_bar_shows_rows_requests_failures_and_tasks() -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 24, 200, 0, 0))
-    shown(theirs)
+    showing = subprocess.Popen([sys.executable, "-c", SHOWING], stderr=theirs)
     os.close(theirs)
     said = b""
     while True:
@@ -49,6 +43,7 @@ def test_the_bar_shows_rows_requests_failures_and_tasks() -> None:
         if not part:
             break
     os.close(ours)
+    assert showing.wait() == 0
     last = said.decode().strip().split("\r")[-1]
     assert "1234 rows" in last
     assert "requests/s, 66 failed, p99 49 ms" in last
@@ -56,7 +51,7 @@ def test_the_bar_shows_rows_requests_failures_and_tasks() -> None:
 
 
 def test_without_a_terminal_nothing_is_shown() -> None:
-    done = shown(subprocess.PIPE)
+    done = subprocess.run([sys.executable, "-c", SHOWING], capture_output=True, check=True)
     assert (done.stdout, done.stderr) == (b"", b"")
 
 

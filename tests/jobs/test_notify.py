@@ -18,7 +18,7 @@ from trunkline.jobs import LogNotification, SnsNotification, WebhookNotification
 from trunkline.jobs.notes import Notes, open_notes
 from trunkline.testing import FaultServer
 
-QUICK = {"retry.maxDelay": "10ms", "deadline": "1s"}
+QUICK = {"retry.maxDelay": "10ms", "deadline": "60s"}
 
 
 def test_a_log_gets_subject_and_message_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
@@ -118,7 +118,7 @@ def test_sns_hands_on_what_is_published(
     client.subscribe(TopicArn=topic, Protocol="http", Endpoint=fault_server.url_for("/subscriber"))
     sns = SnsNotification(topic, endpoint=moto.url)
     assert sns.notify("läuft\nnicht " + "x" * 200, {"rows": 1})
-    fault_server.wait_for("POST /subscriber")
+    fault_server.wait_for("POST /subscriber", timeout=60)
     published = [json.loads(exchange.body) for exchange in fault_server.ledger("POST /subscriber")]
     (said,) = [message for message in published if message["Type"] == "Notification"]
     assert (said["Subject"], said["Message"]) == ("l?uft nicht " + "x" * 88, '{"rows": 1}')

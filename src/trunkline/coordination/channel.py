@@ -23,8 +23,9 @@ from trunkline.http.oauth2 import Masked
 if TYPE_CHECKING:
     from trunkline.options import Options
 
-# A call that takes longer is lost; the next one says the same again.
-_PATIENCE = urllib3.Timeout(connect=3.0, read=5.0)
+# A call that takes longer is lost; the next one says the same again. The driver of a query may stand still for seconds,
+# also where TLS is agreed on, which counts as connecting.
+_PATIENCE = urllib3.Timeout(connect=5.0, read=5.0)
 _WRONG_KEY = 401
 
 

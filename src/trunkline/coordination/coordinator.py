@@ -33,6 +33,8 @@ _TOKEN_BYTES = 32
 # How often the token is looked after, seconds; after a failure, how long it rests.
 _LOOK_AFTER, _REST = 0.2, 2.0
 _BAR_EVERY = 0.5
+# How long the end waits for the bar to show the last totals, and for a call to the token endpoint under way.
+_CLOSE_PATIENCE = 5.0
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::", "*"})  # noqa: S104 - refused
 _ENGINE_NAMES = ("rateLimit", "maxResponseBytes")
 TABLE = (
@@ -153,11 +155,12 @@ class Coordinator:
             return
         self._started = False
         atexit.unregister(self.close)
+        # First: the bar shows at the end whatever was taken in.
+        self._server.stop()
         self._ending.set()
         self._renew.set()
-        self._server.stop()
         for thread in self._threads:
-            thread.join(2 * _BAR_EVERY)
+            thread.join(_CLOSE_PATIENCE)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -33,8 +33,9 @@ from trunkline.http.oauth2 import Masked
 
 # What tasks did is told, and what siblings did is heard, so often at least.
 _TELL_EVERY = 1.0
-# How long the end of a task waits for its last report to be taken in.
-_LAST_WORD = 1.0
+# How long the end of a task waits for its last report to be taken in, unless the coordinator is lost: one that comes
+# later may find the query over, and its totals would lack the task. A driver that is busy answers after seconds.
+_LAST_WORD = 10.0
 # A login that ended between a look at it and its use is used: a server that refuses it asks for another.
 _GRACE = 0.5
 
@@ -159,7 +160,7 @@ class Link:
             self._outbox.forget(nonce)
 
     def report(self, task: str, counts: Mapping[str, int], latencies: Mapping[int, int], *, done: bool = False) -> None:
-        """Tell the totals of an attempt; at its end wait a moment until they are taken in."""
+        """Tell the totals of an attempt; at its end wait until they are taken in, or nobody is there."""
         with self._condition:
             self._use()
             told = self._outbox.report(task, counts, latencies, done=done)

@@ -175,6 +175,8 @@ class Server:
             return web.Response(status=400)
         except asyncio.TimeoutError:
             return web.Response(status=408, headers={"Connection": "close"})
+        except ConnectionError:  # the worker has gone, or this server ends: nobody will read an answer
+            return web.Response(status=400)
         return web.json_response(answer)
 
 

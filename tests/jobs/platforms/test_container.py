@@ -4,6 +4,7 @@ client."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import sys
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from docker import DockerClient  # type: ignore[import-untyped,unused-ignore]
 from docker.models.containers import ContainerCollection  # type: ignore[import-untyped,unused-ignore]
 from tests.servers.podman import IMAGE, Podman
 from tests.servers.process import free_port
@@ -78,8 +80,18 @@ def test_a_real_container_fails_with_the_jobs_own_words(engine: Options) -> None
     )
 
 
+def wait_until_it_works(run: Run, options: Options) -> None:
+    """Before, it does not listen: the engine would have to kill it."""
+    deadline = time.monotonic() + PATIENCE
+    with contextlib.closing(DockerClient(base_url=options["container.host"])) as client:
+        while b"working" not in client.containers.get(run.run_id).logs():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def test_a_real_container_is_stopped(engine: Options) -> None:
     run = until(container.start(request("long", seconds=600), engine), engine, "RUNNING")
+    wait_until_it_works(run, engine)
     (listed,) = container.list_runs(RunFilter(states=frozenset({"RUNNING"})), engine)
     assert listed.run_key == "long"
     container.cancel(run, engine)

@@ -22,14 +22,14 @@ from trunkline.jobs.platforms import local
 from trunkline.jobs.run import Run, RunFilter, RunRequest
 from trunkline.options import Options
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 RESULT = """
 import json, sys
 print("working")
 print("beside it", file=sys.stderr)
 print(json.dumps({"job": "my.etl", "status": "SUCCESS", "metrics": {"rows": 3}}))
 """
-SLEEP = "import time; print('up', flush=True); time.sleep(60)"
+SLEEP = "import time; print('up', flush=True); time.sleep(300)"
 
 Start = Callable[..., Run]
 
@@ -334,8 +334,17 @@ def test_more_runs_than_workers_wait_and_one_that_waits_is_cancelled_at_once(sta
 
 
 def test_runs_go_on_at_the_same_time_as_far_as_there_are_workers(start: Start, tmp_path: Path) -> None:
+    """Two of four, as long as nobody lets them end."""
+    gate = tmp_path / "gate"
+    code = f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.02)"
     two = folder_options(tmp_path, **{"local.workers": "2"})
-    runs = [start("import time; time.sleep(0.5)", f"k{n}", given=two) for n in range(4)]
+    runs = [start(code, f"k{n}", given=two) for n in range(4)]
+    deadline = time.monotonic() + PATIENCE
+    while [run.state for run in local.poll(runs, two)].count("RUNNING") < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    time.sleep(0.5)  # time for what must not come
+    gate.touch()
     ended = [until(run, two) for run in runs]
     times = [(run.started_at, run.ended_at) for run in ended]
     assert all(start is not None and end is not None for start, end in times)
