@@ -625,7 +625,7 @@ def test_clear_starts_a_dataset_over(fault_server: FaultServer) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"count": 1, "pages": 1}, "step 1: unknown option 'pages' of a dataset"),
+        ({"count": 1, "pages": 1}, "unknown option 'pages'"),
         ({"count": 1, "paging": "random"}, "step 1: paging='random': expected one of none, page, offset"),
         ({"count": 1, "paging": "cursor", "next_field": "items.next"}, "'items.next' has no place in the answer"),
         ({"count": 1, "paging": "cursor", "format": "csv"}, "paging='cursor' needs format='json'"),

@@ -123,10 +123,18 @@ def test_it_ends_when_it_is_told_to(tmp_path: Path, number: signal.Signals) -> N
         ("[{}]", "routes.json, entry 1: expected an object with one of route, dataset, oauth"),
         (
             '[{"route": "GET /a", "steps": [{}]}, {"route": "GET /b", "steps": [{"statsu": 1}]}]',
-            "routes.json, entry 2: route 'GET /b', step 1: unknown key 'statsu'",
+            "routes.json, entry 2: route 'GET /b', step 1: unknown key 'statsu': did you mean 'status'?",
         ),
-        ('[{"dataset": "GET /a", "cuont": 1}]', "routes.json, entry 1: "),
-        ('[{"route": "GET /a"}]', "routes.json, entry 1: "),
+        (
+            '[{"dataset": "GET /a", "cuont": 1}]',
+            "routes.json, entry 1: unknown option 'cuont': did you mean 'count'?",
+        ),
+        (
+            '[{"route": "GET /a", "steps": [{"dataset": {"pagng": "page"}}]}]',
+            "routes.json, entry 1: route 'GET /a', step 1: unknown option of a dataset 'pagng': did you mean 'paging'?",
+        ),
+        ('[{"route": "GET /a", "stps": [{}]}]', "routes.json, entry 1: unknown key 'stps': did you mean 'steps'?"),
+        ('[{"route": "GET /a"}]', "routes.json, entry 1: steps is missing"),
     ],
 )
 def test_a_file_that_cannot_be_is_told_before_anything_is_served(tmp_path: Path, text: str, said: str) -> None:

@@ -25,15 +25,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import inspect
 import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from trunkline.testing.ledger import Exchange
+from trunkline.testing.names import check_names
 from trunkline.testing.server import FaultServer
 
 _KINDS = ("route", "dataset", "oauth")
@@ -87,9 +89,22 @@ def _declare(server: FaultServer, file: Path) -> None:
             raise ValueError(f"{file}, entry {number}: expected an object with one of {', '.join(_KINDS)}")
         arguments = dict(entry)
         try:
-            getattr(server, kinds[0])(arguments.pop(kinds[0]), **arguments)
+            declare = getattr(server, kinds[0])
+            first = arguments.pop(kinds[0])
+            _check_arguments(declare, arguments)
+            declare(first, **arguments)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{file}, entry {number}: {error}") from None
+
+
+def _check_arguments(declare: Callable[..., None], arguments: Mapping[str, Any]) -> None:
+    """Tell what is missing or unknown by its name in the file, as far as the method takes no names of others."""
+    _, *known = inspect.signature(declare).parameters.values()
+    if all(one.kind is not one.VAR_KEYWORD for one in known):
+        check_names("key", arguments, [one.name for one in known])
+    for one in known:
+        if one.default is one.empty and one.kind is not one.VAR_KEYWORD and one.name not in arguments:
+            raise ValueError(f"{one.name} is missing")
 
 
 def _opened(file: Path | None) -> contextlib.AbstractContextManager[IO[str] | None]:

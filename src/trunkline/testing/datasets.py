@@ -18,6 +18,7 @@ import orjson
 
 from trunkline.testing.comparison import OPERATORS, comparable, order, parse_like
 from trunkline.testing.formats import encode_csv, encode_lines
+from trunkline.testing.names import check_names
 from trunkline.testing.templates import DEFAULT_TEMPLATE, Template
 from trunkline.testing.wire import pick
 
@@ -70,9 +71,7 @@ class Dataset:
     """
 
     def __init__(self, options: dict[str, Any]) -> None:
-        for name in options:
-            if name not in _OPTIONS:
-                raise ValueError(f"unknown option {name!r} of rows: expected one of {', '.join(_OPTIONS)}")
+        check_names("option of rows", options, _OPTIONS)
         if ("rows" in options) == ("count" in options):
             raise ValueError("give either rows or count")
         self.key: str = options.get("key", "id")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from trunkline.testing.comparison import OPERATORS
@@ -123,3 +123,6 @@ class PageOptions:
             raise ValueError(f"paging={self.paging!r} needs format='json', which has a place for the next page")
         if self.short_pages and (self.keyset or self.paging == "lastRecord"):
             raise ValueError("short_pages counts positions, which keyset and lastRecord do not have")
+
+
+PAGE_OPTIONS = tuple(one.name for one in fields(PageOptions))

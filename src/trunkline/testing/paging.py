@@ -13,14 +13,14 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlencode
 
 from trunkline.testing.answers import Answer, dressed_answer, json_answer
 from trunkline.testing.datasets import Dataset, Filter, Page, View
 from trunkline.testing.formats import CONTENT_TYPES
-from trunkline.testing.page_options import PageOptions
+from trunkline.testing.names import check_names
+from trunkline.testing.page_options import PAGE_OPTIONS, PageOptions
 from trunkline.testing.wire import Request, parse_json, pick
 
 # Stands in the envelope for the rows until they are put there; no JSON text of a client can hold it.
@@ -48,10 +48,7 @@ class Pager:
     def __init__(
         self, spec: dict[str, Any], step: dict[str, Any], datasets: Mapping[str, Dataset], urls: Mapping[str, str]
     ) -> None:
-        known = [one.name for one in fields(PageOptions)]
-        for name in spec:
-            if name not in known:
-                raise ValueError(f"unknown option {name!r} of a dataset; known: {', '.join(sorted(known))}")
+        check_names("option of a dataset", spec, PAGE_OPTIONS)
         self.options = o = PageOptions(**spec)
         if o.rows not in datasets:
             raise ValueError(f"no rows are declared under {o.rows!r}: use FaultServer.dataset")

@@ -16,6 +16,7 @@ from trunkline.testing.conditions import condition, row_condition
 from trunkline.testing.datasets import Dataset
 from trunkline.testing.faults import CONNECTION_FAULTS, CONTENT_FAULTS, NOTHING_DONE
 from trunkline.testing.limits import Rate
+from trunkline.testing.names import check_names
 from trunkline.testing.oauth import TokenEndpoint, bearer_refusal
 from trunkline.testing.paging import Pager
 from trunkline.testing.store import StoreOptions
@@ -243,9 +244,8 @@ def _pattern(path: str) -> re.Pattern[str]:
 def _check_keys(spec: Any, known: dict[str, Any]) -> None:
     if not isinstance(spec, dict):
         raise ValueError(f"{spec!r} is no mapping")
+    check_names("key", spec, known)
     for key, value in spec.items():
-        if key not in known:
-            raise ValueError(f"unknown key {key!r}; known: {', '.join(sorted(known))}")
         if not isinstance(value, known[key]):
             types = known[key] if isinstance(known[key], tuple) else (known[key],)
             raise ValueError(f"{key}={value!r}: expected {' or '.join(one.__name__ for one in types)}")

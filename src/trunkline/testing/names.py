@@ -1,0 +1,21 @@
+"""What is said of a name that is none."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterable
+
+
+def check_names(what: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse the first of some names that is not known.
+
+    check_names("key", {"statsu": 200}, ["body", "status"])    # unknown key 'statsu': did you mean 'status'?
+
+    Raises:
+        ValueError: With the name that was probably meant, or with all that there are where none is near.
+    """
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            guess = f": did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
+            raise ValueError(f"unknown {what} {name!r}{guess}")
