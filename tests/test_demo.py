@@ -22,7 +22,6 @@ DATA = Path(demo.__file__).with_name("airports.csv")
 
 
 @pytest.mark.spark
-@pytest.mark.timeout(600)  # half a minute where nothing else runs
 def test_the_demo_ends_well_and_leaves_only_what_it_names(tmp_path: Path) -> None:
     """Every row exactly once by the server's ledger; no warning on the screen; no process and no scratch files left."""
     environment = {**os.environ, "TMPDIR": str(tmp_path), "http_proxy": "http://127.0.0.1:1", "SPARK_HOME": "/nowhere"}

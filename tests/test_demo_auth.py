@@ -35,7 +35,6 @@ def api(fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch) -> FaultServ
     return fault_server
 
 
-@pytest.mark.timeout(300)
 def test_each_pipeline_asks_for_each_row_once_in_its_own_way(
     spark: SparkSession, api: FaultServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -132,7 +131,6 @@ def test_the_five_files_differ_in_their_name_and_in_auth_only() -> None:
 
 @pytest.mark.slow
 @pytest.mark.spark
-@pytest.mark.timeout(600)
 def test_the_demo_of_pipelines_ends_well_and_leaves_what_it_names(tmp_path: Path) -> None:
     """Exit code 0 and nothing on standard error; a line of the server's account for each pipeline; scratch is gone."""
     environment = {**os.environ, "TMPDIR": str(tmp_path), "http_proxy": "http://127.0.0.1:1", "SPARK_HOME": "/nowhere"}

@@ -132,6 +132,12 @@ def test_an_unknown_key_gets_a_hint(key: str, hint: str) -> None:
     assert problems({"url": "https://h/x", key: "hunter2"}) == (f"{key} is unknown{hint}",)
 
 
+def test_options_that_share_a_name_elsewhere_are_all_named() -> None:
+    table = [Option(name, TEXT, "", group="One", known_as=("chunkSize",)) for name in ("batch.rows", "page.size")]
+    with pytest.raises(OptionError, match=r"chunk_size is unknown: did you mean batch\.rows or page\.size\?"):
+        parse(table, {"chunk_size": 5}, format="test")
+
+
 def test_an_unknown_group_is_unknown_key_by_key() -> None:
     """A nested dict under a wrong name keeps its hints."""
     assert problems({"url": "https://h/x", "auht": {"token": "hunter2"}}) == (

@@ -69,12 +69,10 @@ def take_path(by_key: Mapping[str, Option], found: dict[str, Any], format: str) 
 def _suggestion(key: str, by_key: Mapping[str, Option], but: str = "") -> str:
     """`: did you mean ...?`, with `but` about those that are guessed; nothing when no option comes near."""
     bare = _bare(key)
-    for option in by_key.values():
-        if bare in map(_bare, (option.name, *option.known_as)):
-            return f": did you mean {option.name}{but}?"
+    known = [one.name for one in by_key.values() if bare in map(_bare, (one.name, *one.known_as))]
     last = [option.name for option in by_key.values() if bare == _bare(option.name.rpartition(".")[2])]
     near = difflib.get_close_matches(key, by_key, n=1, cutoff=_SIMILAR)
-    guesses = last[:3] or [by_key[match].name for match in near]
+    guesses = known or last[:3] or [by_key[match].name for match in near]
     return f": did you mean {' or '.join(guesses)}{but}?" if guesses else ""
 
 

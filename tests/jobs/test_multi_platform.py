@@ -189,7 +189,6 @@ def test_the_options_of_the_example_are_options_of_the_format() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)  # two Sparks, one in the other, on a busy machine
 @pytest.mark.parametrize("number", range(4))
 def test_the_commands_of_the_readme_do_as_it_says(tmp_path: Path, number: int) -> None:
     """In a copy of the folder, with the doubles in place of the clouds of `platforms.json`."""

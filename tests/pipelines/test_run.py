@@ -238,9 +238,9 @@ def test_a_failed_run_says_on_the_command_line_how_to_go_on(
     spark: SparkSession, files: Files, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = files.write('name = daily\nsteps = [ { name = a, sql = "SELECT nothing" } ]')
-    assert main(["run", path, "--runs", f"{files.folder}/my runs"]) == 1
-    (report,) = (files.folder / "my runs").glob("*/report.json")
-    way = f"--runs '{files.folder}/my runs' --resume {report.parent.name}"
+    assert main(["run", path, "--runs", f"{files.folder}/runs"]) == 1
+    (report,) = (files.folder / "runs").glob("*/report.json")
+    way = f"run the same with --resume {report.parent.name}"
     assert capsys.readouterr().err.splitlines()[-1] == f"trunkline: daily failed: to go on, {way}"
 
 

@@ -63,9 +63,9 @@ for kind, login in kinds.items():
             print(kind, target, error)
         print(summary(responses))
 rejected(spark, str(folder / "responses/basic/echo/basic")).show(truncate=False)
-for kind in ("basic", "headers"):
+for kind, login in kinds.items():
     try:
-        df.write.format("rest").mode("append").options(**kinds[kind]).option("url", f"{url}/echo/{kind}").save()
+        df.write.format("rest").mode("append").options(**login).option("url", f"{url}/echo/{kind}").save()
     except Exception as error:  # noqa: BLE001 - as above
         print(kind, "fail", error)
 

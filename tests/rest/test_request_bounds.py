@@ -86,15 +86,20 @@ def test_nothing_times_out_while_nobody_takes_the_rows(fault_server: FaultServer
     """What is in flight is received as it comes while whoever wants the rows is busy, and little more is asked for."""
     fault_server.route("GET /users/{id}", [{"delay": [0.0, 0.1], "body": "x"}])
     task = asking(fault_server, "/users/{id}", concurrency=50, transport=transport)
+    began = time.monotonic()
     found = task.run(iter([ids(range(1600))]))
     rows = next(found).to_pylist()
-    until = time.monotonic() + 60
+    until = began + 60
     while not task._client.schedule.idle and time.monotonic() < until:
         time.sleep(0.01)
     # All has been received, and judged in time, though nobody has taken more than the first rows.
     assert task._client.schedule.idle
+    longest = (time.monotonic() - began) * 1000
     asked = fault_server.count()
     assert asked < 1000
+    time.sleep(1.0)
     rows += [row for batch in found for row in batch.to_pylist()]
     assert {one[1:] for one in answers(rows, "outcome", "attempts")} == {("accepted", 1)}
+    # Left lying until somebody wanted rows again, an answer would seem to have taken until then.
+    assert max(took for number, took in answers(rows, "elapsed_ms") if number < asked) <= longest
     assert (len(rows), fault_server.count()) == (1600, 1600)

@@ -22,7 +22,6 @@ def executors(driver: int) -> list[psutil.Process]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_killed_executor_loses_no_row_and_repeats_little(fault_server: FaultServer, tmp_path: Path) -> None:
     """Every row comes out once; sent again is what was in flight or not in the log yet."""
     fault_server.route("POST /rows", [{"status": 201, "delay": 0.02, "body": {"stored": 1}}], store=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,9 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from trunkline.testing import FaultServer
-
-# Some twenty writes in a Spark of their own, which is still cold.
-pytestmark = pytest.mark.timeout(600)
 
 PLANTED = {
     "password": "pass-Q7!x/zz 9",
@@ -96,6 +94,7 @@ def test_no_credential_stands_in_any_log_error_plan_event_log_or_file(echoing: F
     (tmp_path / "events").mkdir()
     text = run_job(echoing, tmp_path, PLANTED)
     assert [text.count(f"failed as meant: {what}") for what in ("broken rows", "broken door")] == [1, 1]
+    assert re.findall(r"^(\w+) fail ", text, re.MULTILINE) == ["basic", "bearer", "apiKey", "oauth2", "headers"]
     assert holds_tasks(tmp_path / "events")
     assert "'outcome': 'rejected'" in "".join(readable(path) for path in tmp_path.rglob("*.parquet"))
     assert found_in(echoing, tmp_path) == set()

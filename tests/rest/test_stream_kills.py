@@ -98,7 +98,8 @@ class Feed:
             time.sleep(self._chance.uniform(0.02, 0.2))
 
     def check(self, found: list[int]) -> None:
-        """Every row once; those that came late once or not at all."""
+        """Every row once; those that came late once or not at all, which are few."""
+        assert len(self.owed) > len(self.late)
         assert Counter(found) == Counter(self.owed | (self.late & set(found)))
 
 

@@ -7,10 +7,8 @@ import json
 import re
 import sys
 from pathlib import Path
-from shlex import quote
 
 from trunkline.errors import OptionError
-from trunkline.jobs.files import shown
 
 # Of a file, in any shell.
 _NEW_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -116,8 +114,8 @@ def run(given: argparse.Namespace) -> int:
         report = error.report
     print(report.table())
     if report.outcome == "failed":
-        again = f"--runs {quote(shown(given.runs))} --resume {report.run_id}"
-        print(f"trunkline: {report.pipeline} failed: to go on, {again}", file=sys.stderr)
+        again = f"to go on, run the same with --resume {report.run_id}"
+        print(f"trunkline: {report.pipeline} failed: {again}", file=sys.stderr)
     return report.exit_code
 
 

@@ -61,7 +61,6 @@ def until(run: Run, options: Options, *states: str) -> Run:
     raise AssertionError(f"still {run}")
 
 
-@pytest.mark.timeout(600)
 @pytest.mark.parametrize("fail", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_spark_submit_runs_the_job_and_hands_its_result_back(tmp_path: Path, job: str, fail: bool) -> None:
     options = options_of(tmp_path, artifact=job, **{"spark.master": "local[1]"})
