@@ -28,6 +28,8 @@ except ImportError:  # Spark 4.0 and 4.1
 class Stream(Client, DataSourceStreamReader):
     """What both streams share: when they ask, and where they stand on Spark 4.0 and 4.1."""
 
+    rest = 0.05
+
     def __init__(self, options: dict[str, str], schema: StructType) -> None:
         super().__init__(options, schema)
         self.most = int(options["maxrows"]) if "maxrows" in options else None
@@ -45,7 +47,7 @@ class Stream(Client, DataSourceStreamReader):
         return self.last
 
     def due(self) -> bool:
-        if not self.more and time.monotonic() - self.asked_at < 0.05:
+        if not self.more and time.monotonic() - self.asked_at < self.rest:
             return False
         self.asked_at = time.monotonic()
         return True
@@ -253,6 +255,10 @@ class TakesTheLatestTimeForRead(ByTime):
 
     def between(self, start: Any, end: Any) -> Iterator[dict[str, Any]]:
         return self.items(over=start["until"], to=end["until"])
+
+
+class RestsForLong(TakesTheLatestTimeForRead):
+    rest = 0.55
 
 
 class CutsAmongEqualTimes(TakesTheLatestTimeForRead):

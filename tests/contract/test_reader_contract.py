@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,9 @@ from tests.contract import reader_toys as toys
 from tests.contract import stream_reader_toys as streams
 from tests.contract.reader_toys import Toy, flawed
 
-from trunkline.testing import FaultServer
+from trunkline.testing import FaultServer, stream_reader_contract
 from trunkline.testing.reader_contract import ReaderContract
-from trunkline.testing.reader_subject import FAULTS, ReaderSubject
+from trunkline.testing.reader_subject import FAULTS, Numbered, ReaderSubject
 from trunkline.testing.source_contract import shared_workers
 from trunkline.testing.spark_reader_contract import SparkReaderContract, SparkStreamReaderContract
 from trunkline.testing.stream_reader_contract import StreamReaderContract
@@ -204,9 +206,6 @@ def broken(contract: ReaderSubject, clause: str, flaw: type[Any], why: str = "",
         # What does not come at once does not come at all, except for rows of a second that is not over; where there are
         # rows too many, all come.
         contract.patience = 60 if why == "too many" else 3 if "one_time" in clause else 0.4
-        if "idle" in clause:
-            # Two hundred polls are two hundred intervals on no machine.
-            contract.interval = 5.0
     contract.source = flaw if issubclass(flaw, Toy) else flawed(flaw)
     test: Callable[..., None] = getattr(contract, clause)
     wanted = inspect.signature(test).parameters
@@ -270,6 +269,57 @@ def test_a_read_in_one_page_proves_nothing_of_the_second(workers: Workers, fault
     contract.server = fault_server
     found = broken(contract, "test_a_failure_is_an_error", toys.AsksOnce, workers=workers, fault="500", first=2)
     assert "make pages of ten" in found
+
+
+class Slow(GrowingApi, StreamReaderContract):
+    """An interval is over before the API has answered."""
+
+    interval = 0.001
+
+
+def test_many_requests_are_not_excused_by_a_slow_api(workers: Workers, fault_server: FaultServer) -> None:
+    """Where the time of the calls is that of as many intervals, it is told what to do about it."""
+    contract = Slow()
+    contract.server = fault_server
+    clause = "test_an_idle_stream_leaves_the_api_in_peace"
+    found = broken(contract, clause, streams.AsksEachTime, workers=workers, limits=False)
+    assert re.search(r"sent 200 requests in \d+ intervals of 0.001 s: .* make it longer", found)
+
+
+def test_an_idle_stream_of_a_slow_api_is_told_from_one_that_asks_each_time(
+    workers: Workers, fault_server: FaultServer
+) -> None:
+    """Few requests are few, however many intervals went by."""
+    contract = Slow()
+    contract.server = fault_server
+    contract.test_an_idle_stream_leaves_the_api_in_peace(workers, limits=False)
+
+
+def test_a_stream_that_rests_for_long_is_held_to_rows_of_one_time(workers: Workers, fault_server: FaultServer) -> None:
+    """They share a second, and the API is asked between them, though two intervals are longer than that."""
+    contract = ToyLog()
+    contract.server, contract.interval, contract.patience = fault_server, 0.6, 2
+    contract.source = flawed(streams.RestsForLong)
+    with pytest.raises(AssertionError, match="missing"):
+        contract.test_rows_of_one_time_may_come_in_two_batches(workers)
+
+
+def test_a_stream_that_is_too_slow_for_a_second_is_told_so(
+    workers: Workers, fault_server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Instead of getting rows without an end."""
+
+    class EachTimeLater(ToyLog):
+        def newly(self, numbers: Sequence[int]) -> list[Numbered]:
+            time.sleep(1 - time.time() % 1)
+            return super().newly(numbers)
+
+    monkeypatch.setattr(stream_reader_contract, "_PAIRS", 2)
+    contract = EachTimeLater()
+    contract.server = fault_server
+    with pytest.raises(pytest.fail.Exception, match="2 times a poll took until the next second"):
+        contract.test_rows_of_one_time_may_come_in_two_batches(workers)
+    assert set(fault_server.served("/rows")) <= set(range(27))
 
 
 def test_every_clause_is_broken_by_some_flaw() -> None:

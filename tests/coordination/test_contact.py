@@ -23,8 +23,25 @@ def test_a_coordinator_is_lost_after_a_second_without_an_answer_and_once() -> No
 def test_an_answer_brings_it_back() -> None:
     """And says whether it had been lost; a failure after it counts anew."""
     contact = Contact()
-    contact.failed(0.0)
+    called(contact, 0.0)
     assert (contact.answered(), contact.failing, contact.silent(0.5)) == (False, False, 0.0)
-    contact.failed(1.0)
-    assert (contact.failed(2.0), contact.answered(), contact.lost) == (True, True, False)
-    assert (contact.failed(10.0), contact.lost, contact.silent(10.5)) == (False, False, 0.5)
+    called(contact, 1.0)
+    assert (called(contact, 2.0), contact.answered(), contact.lost) == (True, True, False)
+    assert (called(contact, 10.0), contact.lost, contact.silent(10.5)) == (False, False, 0.5)
+
+
+def test_of_calls_that_take_long_two_must_fail() -> None:
+    """The second need not take long; once the coordinator is lost, there is time for calls again."""
+    contact, seen = Contact(), []
+    now = 100.0
+    for seconds in (5.0, 1.0, 5.0):
+        began = contact.called_at = max(now, contact.again_at)
+        doubtful, now = contact.doubtful, began + seconds
+        seen.append((began, doubtful, contact.failed(now), contact.silent(now)))
+    assert seen == [(100.0, False, False, 5.0), (105.0, True, True, 6.0), (106.0, False, False, 11.0)]
+
+
+def called(contact: Contact, now: float) -> bool:
+    """A call at that time failed at once."""
+    contact.called_at = now
+    return contact.failed(now)

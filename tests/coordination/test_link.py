@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import base64
+import logging
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+import urllib3
+from tests.measures import waited_for
 
-from trunkline.coordination import buckets, links
+from trunkline.coordination import buckets, channel, links
 from trunkline.coordination import link as one_link
 from trunkline.coordination.certificate import make_certificate
 from trunkline.coordination.channel import Channel, Place
@@ -71,15 +75,6 @@ def lets_go(rate: LeasedRate, requests: int) -> bool:
             requests -= 1
         time.sleep(0.005)
     return not requests
-
-
-def waited_for(condition: Callable[[], object]) -> bool:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.02)
-    return False
 
 
 class OddHub(Hub):
@@ -172,6 +167,38 @@ def test_the_end_of_a_task_waits_no_longer_once_the_coordinator_is_lost(monkeypa
         link = Link(place)
     link.report("write/0", {"rows": 3, "accepted": 2}, {}, done=True)
     assert link._contact.lost
+
+
+def test_an_address_that_answers_nothing_is_made_sure_of_in_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would wait longer than a test may take: a task that ends waits for what comes of the call after a failed one."""
+    monkeypatch.setattr(channel, "_PATIENCE", urllib3.Timeout(connect=3600.0, read=3600.0))
+    monkeypatch.setattr(channel, "_BRIEF", urllib3.Timeout(connect=0.1, read=3600.0))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        link = Link(Place(f"https://127.0.0.1:{silent.getsockname()[1]}", KEY, "0" * 64))
+        link._contact.called_at = time.monotonic() - 5.0
+        link._contact.failed(time.monotonic())
+        problem = link._call(time.monotonic())
+        link._note(problem, time.monotonic())
+    assert problem is not None
+    assert "does not answer" in problem
+    assert link._contact.lost
+
+
+def test_whoever_waits_for_a_permit_is_told_that_nothing_answers(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where each call takes seconds, and where nobody waits any more nothing is said: in virtual time."""
+    monkeypatch.setattr(Link, "_use", lambda link: None)
+    for waits in (True, False):
+        link = Link(Place("https://127.0.0.1:9", KEY, "0" * 64))
+        rate = link._buckets.rate("", None)
+        with caplog.at_level(logging.WARNING, "trunkline.coordinator"):
+            for began, ended in ((100.0, 105.0), (105.0, 106.0), (106.0, 111.0)):
+                rate.ready_at(ended if waits else 100.0)
+                link._contact.called_at = began
+                link._note("it does not answer", ended)
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ["it does not answer: waiting for its first answer, and trying again every second"]
 
 
 def test_a_link_calls_as_soon_as_its_rate_wants_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql.types import LongType, StructType
+from tests.measures import most_in_a_second
 
 from trunkline.rest.report import Report, conclude
 from trunkline.rest.writer import RestBatchWriter
@@ -24,6 +25,8 @@ from trunkline.testing import FaultServer
 SCHEMA = StructType().add("id", LongType())
 TASK = Path(__file__).with_name("writing_task.py")
 SECRET = "s3cret-of-the-client"
+# Of a task, where the rate is judged by when requests came: they all come at once when the server has stalled.
+IN_FLIGHT = 2
 
 
 @contextmanager
@@ -74,16 +77,6 @@ def reports_of(processes: list[subprocess.Popen[bytes]]) -> list[Report]:
     return [pickle.loads(bytes.fromhex(process.communicate(timeout=240)[0].decode())) for process in processes]
 
 
-def most_in_a_second(server: FaultServer, route: str) -> int:
-    times = sorted(one.at for one in server.ledger(route))
-    most = first = 0
-    for last, at in enumerate(times):
-        while times[first] <= at - 1.0:
-            first += 1
-        most = max(most, last - first + 1)
-    return most
-
-
 @pytest.mark.slow
 def test_nothing_is_lost_when_the_coordinator_is_killed_and_the_api_is_down_meanwhile(
     fault_server: FaultServer, tmp_path: Path
@@ -91,7 +84,7 @@ def test_nothing_is_lost_when_the_coordinator_is_killed_and_the_api_is_down_mean
     down = {"status": 503, "times": 30}
     fault_server.route("POST /rows", [{"status": 201, "times": 60}, down, {"status": 201}], store=True)
     with serving(tmp_path / "c.json", "--rate-limit", "80/s") as coordinator:
-        options = json.loads((tmp_path / "c.json").read_text())
+        options = {**json.loads((tmp_path / "c.json").read_text()), "concurrency": str(IN_FLIGHT)}
         writer = RestBatchWriter({"url": fault_server.url_for("/rows"), **options}, SCHEMA)
         processes = tasks_of(writer, 4, 60)
         fault_server.wait_for("POST /rows", 50, timeout=60)
@@ -99,8 +92,9 @@ def test_nothing_is_lost_when_the_coordinator_is_killed_and_the_api_is_down_mean
         reports = reports_of(processes)
     assert conclude(reports, None) is None
     assert sorted(row["id"] for row in fault_server.stored("/rows")) == list(range(240))
-    # The rate, and what was leased when it died.
-    assert most_in_a_second(fault_server, "POST /rows") <= 80 + 16 + 5
+    # The rate, what was leased when it died, and what comes at once when the server has stalled.
+    times = [one.at for one in fault_server.ledger("POST /rows")]
+    assert most_in_a_second(times) <= 80 + 16 + 5 + 4 * IN_FLIGHT
 
 
 @pytest.mark.slow
@@ -108,7 +102,7 @@ def test_nothing_is_lost_when_the_api_is_down_for_twenty_seconds(fault_server: F
     down = {"when": {"count": [60, 60]}, "fault": "refuse", "seconds": 20.0, "times": 1}
     fault_server.route("POST /rows", [down, {"status": 201}], store=True)
     with serving(tmp_path / "c.json", "--rate-limit", "50/s"):
-        options = json.loads((tmp_path / "c.json").read_text())
+        options = {**json.loads((tmp_path / "c.json").read_text()), "concurrency": str(IN_FLIGHT)}
         writer = RestBatchWriter({"url": fault_server.url_for("/rows"), **options}, SCHEMA)
         reports = reports_of(tasks_of(writer, 4, 60))
     assert conclude(reports, None) is None
@@ -117,14 +111,14 @@ def test_nothing_is_lost_when_the_api_is_down_for_twenty_seconds(fault_server: F
     times = sorted(one.at for one in fault_server.ledger("POST /rows"))
     assert max(later - earlier for earlier, later in pairwise(times)) >= 20.0
     # The connections that were reset may have carried rows that were taken in: what was in flight is sent again.
-    assert len(stored) - 240 <= 4 * 8
-    assert most_in_a_second(fault_server, "POST /rows") <= 50 + 10 + 5
+    assert len(stored) - 240 <= 4 * IN_FLIGHT
+    assert most_in_a_second(times) <= 50 + 10 + 5 + 4 * IN_FLIGHT
 
 
 @pytest.mark.slow
 def test_workers_go_on_with_a_coordinator_that_is_started_again(fault_server: FaultServer, tmp_path: Path) -> None:
     # The server takes a token for longer than it says: on a busy machine one may end on its way there.
-    fault_server.oauth("/token", clients={"loader": SECRET}, expires_in=3, lifetime=3600)
+    fault_server.oauth("/token", clients={"loader": SECRET}, expires_in=3, lifetime=3 + 5)
     fault_server.route("POST /rows", [{"bearer": "/token"}, {"status": 201}], store=True)
     file, arguments = tmp_path / "c.json", ["--rate-limit", "60/s", *oauth(fault_server, tmp_path)]
     with serving(file, *arguments) as first:
@@ -134,26 +128,32 @@ def test_workers_go_on_with_a_coordinator_that_is_started_again(fault_server: Fa
         fault_server.wait_for("POST /rows", 30, timeout=60)
         first.kill()
         first.wait()
+        before = fault_server.issued()
         port = int(options["coordinator.url"].rpartition(":")[2])
         with serving(file, *arguments, port=port):
             assert json.loads(file.read_text()) == options
             reports = reports_of(processes)
     assert conclude(reports, None) is None
     assert sorted(row["id"] for row in fault_server.stored("/rows")) == list(range(400))
+    sent = fault_server.ledger("POST /rows")
+    assert {one.status for one in sent} == {201}
+    # None of its tokens lives for all of the rows.
+    assert {one.headers["authorization"].removeprefix("Bearer ") for one in sent} - set(before)
 
 
 @pytest.mark.parametrize(
     ("tasks", "rows", "rate", "lifetime"),
     [
-        (2, 60, "30/s", 3),
+        (2, 60, "30/s", 30),
         pytest.param(16, 240, "64/s", 5, marks=[pytest.mark.slow, pytest.mark.timeout(900)], id="60 s, tokens of 5 s"),
     ],
 )
 def test_many_processes_need_one_token_in_a_lifetime(
     fault_server: FaultServer, tmp_path: Path, tasks: int, rows: int, rate: str, lifetime: int
 ) -> None:
+    """One in all where it outlives the tasks; else they go over to the next in time."""
     # The server takes a token for longer than it says: on a busy machine one may end on its way there.
-    fault_server.oauth("/token", clients={"loader": SECRET}, expires_in=lifetime, lifetime=3600)
+    fault_server.oauth("/token", clients={"loader": SECRET}, expires_in=lifetime, lifetime=lifetime + 5)
     fault_server.route("POST /rows", [{"bearer": "/token"}, {"status": 201}], store=True)
     began = time.monotonic()
     with serving(tmp_path / "c.json", "--rate-limit", rate, *oauth(fault_server, tmp_path)):

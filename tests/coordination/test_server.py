@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-import time
 
 import pytest
+from tests.measures import waited_for
 
 from trunkline.coordination import server as servers
 from trunkline.coordination.channel import Channel, Place
@@ -66,10 +66,7 @@ def test_a_call_that_is_cut_off_is_no_error_of_the_server(caplog: pytest.LogCapt
         worker = context.wrap_socket(socket.create_connection(address, timeout=60))
         head = f"POST /v1/sync HTTP/1.1\r\nHost: c\r\nAuthorization: Bearer {c.options['coordinator.token']}\r\n"
         worker.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
-        end = time.monotonic() + 60
-        while not c._server._known:
-            assert time.monotonic() < end
-            time.sleep(0.01)
+        assert waited_for(lambda: c._server._known)
     worker.close()
     assert caplog.records == []
 

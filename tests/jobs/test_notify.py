@@ -19,6 +19,8 @@ from trunkline.jobs.notes import Notes, open_notes
 from trunkline.testing import FaultServer
 
 QUICK = {"retry.maxDelay": "10ms", "deadline": "60s"}
+# For one that never takes it: a machine that stalls only ends this sooner.
+HASTY = {**QUICK, "deadline": "1s"}
 
 
 def test_a_log_gets_subject_and_message_without_secrets(caplog: pytest.LogCaptureFixture) -> None:
@@ -63,7 +65,7 @@ def test_a_webhook_that_refuses_is_a_notice_without_secrets(
 ) -> None:
     """Whoever knows the path of a webhook can post to it, so it is not shown either."""
     fault_server.route("POST /T0/secret-path", [answer])
-    options = {"auth.type": "bearer", "auth.token": "t0ken-123", **QUICK}
+    options = {"auth.type": "bearer", "auth.token": "t0ken-123", **HASTY}
     webhook = WebhookNotification(fault_server.url_for("/T0/secret-path"), options)
     notes = Notes()
     with open_notes(notes):
@@ -75,7 +77,7 @@ def test_a_webhook_that_refuses_is_a_notice_without_secrets(
 
 
 def test_a_webhook_that_nobody_answers_is_a_notice(caplog: pytest.LogCaptureFixture) -> None:
-    assert not WebhookNotification("http://127.0.0.1:9/x", QUICK).notify("a", "b")
+    assert not WebhookNotification("http://127.0.0.1:9/x", HASTY).notify("a", "b")
     assert "was not notified" in caplog.messages[-1]
 
 
@@ -118,7 +120,7 @@ def test_sns_hands_on_what_is_published(
     client.subscribe(TopicArn=topic, Protocol="http", Endpoint=fault_server.url_for("/subscriber"))
     sns = SnsNotification(topic, endpoint=moto.url)
     assert sns.notify("läuft\nnicht " + "x" * 200, {"rows": 1})
-    fault_server.wait_for("POST /subscriber", timeout=60)
+    fault_server.wait_for("POST /subscriber")
     published = [json.loads(exchange.body) for exchange in fault_server.ledger("POST /subscriber")]
     (said,) = [message for message in published if message["Type"] == "Notification"]
     assert (said["Subject"], said["Message"]) == ("l?uft nicht " + "x" * 88, '{"rows": 1}')

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import pickle
-from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.types import StructType
+from tests.measures import most_in_a_second
 
 from trunkline.rest.ddl import parse_ddl
 from trunkline.rest.reader import RestBatchReader
@@ -43,8 +43,7 @@ def rows_of(server: FaultServer, path: str = "/rows") -> list[Any]:
 
 def most_within_a_second(server: FaultServer) -> int:
     """The most requests that came within any second."""
-    times = sorted(sent.at for sent in server.ledger())
-    return max(bisect_left(times, start + 1.0) - place for place, start in enumerate(times))
+    return most_in_a_second(sent.at for sent in server.ledger())
 
 
 def logged(spark: SparkSession, folder: Path) -> list[dict[str, Any]]:

@@ -656,8 +656,9 @@ def test_a_page_is_made_once(fault_server: FaultServer) -> None:
             for offset in range(0, 20_000, 1000):
                 session.get(fault_server.url_for(f"/items?offset={offset}"), timeout=60)
     times = [e.elapsed or 0 for e in fault_server.ledger()]
-    # The quickest of twenty: a busy machine makes some slower, not all.
-    assert min(times[20:]) < min(times[:20]) / 3
+    # Page by page: a busy machine makes some slower, not most.
+    quicker = [again < first / 3 for first, again in zip(times[:20], times[20:], strict=True)]
+    assert sum(quicker) > 10
     assert json.dumps(fault_server.served("/items")) == json.dumps([*range(20_000), *range(20_000)])
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # A call that takes longer is lost; the next one says the same again. The driver of a query may stand still for seconds,
 # also where TLS is agreed on, which counts as connecting.
 _PATIENCE = urllib3.Timeout(connect=5.0, read=5.0)
+# For the call that decides whether the coordinator is lost. Once it is, patience is as long as before: one that comes
+# back meets all of its workers at once.
+_BRIEF = urllib3.Timeout(connect=1.0, read=5.0)
 _WRONG_KEY = 401
 
 
@@ -51,13 +54,21 @@ class Channel:
         self._place = place
         self._pool = _pool_to(place)
 
-    def exchange(self, call: Mapping[str, Any]) -> Mapping[str, Any] | str:
-        """Its answer, or what went wrong: the kind of error, which holds no secret."""
+    def exchange(self, call: Mapping[str, Any], *, brief: bool = False) -> Mapping[str, Any] | str:
+        """Its answer, or what went wrong: the kind of error, which holds no secret.
+
+        Args:
+            call: What is told and asked.
+            brief: Whether to wait only a second for a connection.
+        """
         url = self._place.url
         headers = Masked({"Authorization": f"Bearer {self._place.token.reveal()}", "Content-Type": "application/json"})
         body = json.dumps(call).encode()
+        patience = _BRIEF if brief else _PATIENCE
         try:
-            response = self._pool.request("POST", "/v1/sync", body=body, headers=headers, redirect=False)
+            response = self._pool.request(
+                "POST", "/v1/sync", body=body, headers=headers, redirect=False, timeout=patience
+            )
             if response.status == _WRONG_KEY:
                 return f"{url} refuses coordinator.token: it was started with another key"
             if response.status != 200:
@@ -88,7 +99,6 @@ def _pool_to(place: Place) -> urllib3.HTTPSConnectionPool:
         parts.hostname or "",
         parts.port,
         maxsize=1,
-        timeout=_PATIENCE,
         retries=False,
         cert_reqs="CERT_NONE",
         # The one certificate, checked before anything is sent.

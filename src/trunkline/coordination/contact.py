@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-# Without an answer for so long the coordinator counts as lost; a call that failed is repeated meanwhile.
+# The coordinator counts as lost when two calls in a row have failed, and the first was begun so long ago: one alone may
+# fail because its connection was closed. A call that failed is repeated soon.
 LOST_AFTER, _AGAIN = 1.0, 0.2
 # Between two calls of a lost coordinator.
 _LOST_EVERY = 1.0
@@ -29,12 +30,17 @@ class Contact:
         return self._failing_since is not None
 
     @property
+    def doubtful(self) -> bool:
+        """Whether a call failed, and the next may show that it is lost: tasks wait for what comes of that."""
+        return self.failing and not self.lost
+
+    @property
     def again_at(self) -> float:
         """When a call that failed is repeated."""
         return self.called_at + (_LOST_EVERY if self.lost else _AGAIN)
 
     def silent(self, now: float) -> float:
-        """Seconds without an answer."""
+        """Seconds without an answer, since the first call that has none was begun."""
         return 0.0 if self._failing_since is None else now - self._failing_since
 
     def answered(self) -> bool:
@@ -45,7 +51,8 @@ class Contact:
     def failed(self, now: float) -> bool:
         """A call was not answered; whether the coordinator is lost from now on."""
         if self._failing_since is None:
-            self._failing_since = now
+            self._failing_since = self.called_at
+            return False
         newly = not self.lost and self.silent(now) >= LOST_AFTER
         self.lost = self.lost or newly
         return newly

@@ -33,8 +33,9 @@ _TOKEN_BYTES = 32
 # How often the token is looked after, seconds; after a failure, how long it rests.
 _LOOK_AFTER, _REST = 0.2, 2.0
 _BAR_EVERY = 0.5
-# How long the end waits for the bar to show the last totals, and for a call to the token endpoint under way.
-_CLOSE_PATIENCE = 5.0
+# How long the end waits for the bar to show the last totals, and for a call to the token endpoint, whose answer nobody
+# uses any more.
+_BAR_PATIENCE, _TOKEN_PATIENCE = 5.0, 1.0
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::", "*"})  # noqa: S104 - refused
 _ENGINE_NAMES = ("rateLimit", "maxResponseBytes")
 TABLE = (
@@ -101,7 +102,7 @@ class Coordinator:
         self._ending = threading.Event()
         self._renew = threading.Event()
         self._changing = threading.Lock()
-        self._threads: list[threading.Thread] = []
+        self._threads: list[tuple[threading.Thread, float]] = []
         self._bar = progress
         self._started = False
 
@@ -143,10 +144,10 @@ class Coordinator:
         self._server.start()
         self._started = True
         if self._options["auth.type"] != "none":
-            self._thread("trunkline-coordinator-token", self._keep_login)
+            self._thread("trunkline-coordinator-token", self._keep_login, _TOKEN_PATIENCE)
         atexit.register(self.close)
         if bar is not None:
-            self._thread("trunkline-coordinator-bar", lambda: self._show(bar))
+            self._thread("trunkline-coordinator-bar", lambda: self._show(bar), _BAR_PATIENCE)
         return self
 
     def close(self) -> None:
@@ -155,12 +156,15 @@ class Coordinator:
             return
         self._started = False
         atexit.unregister(self.close)
-        # First: the bar shows at the end whatever was taken in.
-        self._server.stop()
-        self._ending.set()
-        self._renew.set()
-        for thread in self._threads:
-            thread.join(_CLOSE_PATIENCE)
+        try:
+            # First: the bar shows at the end whatever was taken in.
+            self._server.stop()
+        finally:
+            # Also when Ctrl-C cuts that short: nobody would tell the threads another time.
+            self._ending.set()
+            self._renew.set()
+        for thread, patience in self._threads:
+            thread.join(patience)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -174,9 +178,10 @@ class Coordinator:
     def __reduce__(self) -> str:
         raise TypeError("a coordinator stays on the driver: give tasks its options")
 
-    def _thread(self, name: str, target: Any) -> None:
+    def _thread(self, name: str, target: Any, patience: float) -> None:
+        """Run something until the end, which waits so long for it."""
         thread = threading.Thread(target=target, name=name, daemon=True)
-        self._threads.append(thread)
+        self._threads.append((thread, patience))
         thread.start()
 
     def _log_in(self) -> None:

@@ -6,8 +6,8 @@
     link.stop(nonce); link.stopped(nonce)
     link.report("write/0/17", counts, latencies)
 
-The thread calls the coordinator while some task needs it, and ends when none has for a while. Tasks never wait for it:
-they see what it was told last.
+The thread calls the coordinator while some task needs it, and ends when none has for a while. Tasks see what it was told
+last, and wait for a call at their end alone: until their last totals are taken in.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Link:
             self._outbox.forget(nonce)
 
     def report(self, task: str, counts: Mapping[str, int], latencies: Mapping[int, int], *, done: bool = False) -> None:
-        """Tell the totals of an attempt; at its end wait until they are taken in, or nobody is there."""
+        """Tell the totals of an attempt; at its end wait until they are taken in, or the coordinator is lost."""
         with self._condition:
             self._use()
             told = self._outbox.report(task, counts, latencies, done=done)
@@ -242,7 +242,7 @@ class Link:
                 "refused": refused,
                 "bye": bye,
             }
-        answer = self._channel.exchange(call)
+        answer = self._channel.exchange(call, brief=self._contact.doubtful)
         if isinstance(answer, str):
             return answer
         try:
@@ -268,6 +268,7 @@ class Link:
                 log.warning("the coordinator %s is back", self._place.url)
         elif self._contact.failed(now):
             self._share = self._buckets.lost(now)
+        self._used_at = max(self._used_at, self._buckets.touched_at(now))  # the call may have taken seconds
         if self._contact.lost and not self._warned and now < self._used_at + LOST_AFTER:
             self._warned = True
             log.warning("%s: %s, and trying again every second", problem, self._left())

@@ -25,17 +25,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import inspect
 import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from trunkline.testing.ledger import Exchange
-from trunkline.testing.names import check_names
+from trunkline.testing.names import arguments, check_names
 from trunkline.testing.server import FaultServer
 
 _KINDS = ("route", "dataset", "oauth")
@@ -87,24 +86,20 @@ def _declare(server: FaultServer, file: Path) -> None:
         kinds = [kind for kind in _KINDS if isinstance(entry, dict) and kind in entry]
         if len(kinds) != 1:
             raise ValueError(f"{file}, entry {number}: expected an object with one of {', '.join(_KINDS)}")
-        arguments = dict(entry)
+        (kind,), given = kinds, dict(entry)
+        first = given.pop(kind)
+        declare = getattr(server, kind)
+        known = arguments(declare)
         try:
-            declare = getattr(server, kinds[0])
-            first = arguments.pop(kinds[0])
-            _check_arguments(declare, arguments)
-            declare(first, **arguments)
+            # A dataset looks at names itself: it takes those of its pages, too.
+            if kind != "dataset":
+                check_names("key", given, known)
+            for name, needed in known.items():
+                if needed and name not in given:
+                    raise ValueError(f"{name} is missing")
+            declare(first, **given)
         except (TypeError, ValueError) as error:
             raise ValueError(f"{file}, entry {number}: {error}") from None
-
-
-def _check_arguments(declare: Callable[..., None], arguments: Mapping[str, Any]) -> None:
-    """Tell what is missing or unknown by its name in the file, as far as the method takes no names of others."""
-    _, *known = inspect.signature(declare).parameters.values()
-    if all(one.kind is not one.VAR_KEYWORD for one in known):
-        check_names("key", arguments, [one.name for one in known])
-    for one in known:
-        if one.default is one.empty and one.kind is not one.VAR_KEYWORD and one.name not in arguments:
-            raise ValueError(f"{one.name} is missing")
 
 
 def _opened(file: Path | None) -> contextlib.AbstractContextManager[IO[str] | None]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Iterable
+import inspect
+from collections.abc import Callable, Collection, Iterable
+from typing import Any
 
 
 def check_names(what: str, names: Iterable[str], known: Collection[str]) -> None:
@@ -19,3 +21,9 @@ def check_names(what: str, names: Iterable[str], known: Collection[str]) -> None
             near = difflib.get_close_matches(name, known, n=1)
             guess = f": did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
             raise ValueError(f"unknown {what} {name!r}{guess}")
+
+
+def arguments(method: Callable[..., Any]) -> dict[str, bool]:
+    """What a bound method takes by name after its first argument, and whether it cannot do without."""
+    _, *known = inspect.signature(method).parameters.values()
+    return {one.name: one.default is one.empty for one in known if one.kind is not one.VAR_KEYWORD}

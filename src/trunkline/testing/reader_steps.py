@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 # The default of spark.sql.execution.arrow.maxRecordsPerBatch.
 _BATCH_ROWS = 10_000
-# Threads and connections that a closed read has let go need a moment to end: looks, some hundredths of a second apart.
-# Counted, not timed: a machine may stand still between two.
-_SETTLING = 30
+# Threads and connections that a closed read has let go need a moment to end: looks, a tenth of a second apart. Counted,
+# not timed: a machine may stand still between two. So many, because one thread may stand still for some seconds alone.
+_SETTLING = 50
 
 _DRIVERS: dict[str, Any] = {}
 
@@ -117,7 +117,7 @@ def leftovers(reader: bytes, partition: bytes, times: int) -> tuple[int, int]:
         more = threads - before[0], files - before[1]
         if max(more) <= 0:
             break
-        time.sleep(0.05)
+        time.sleep(0.1)
     return more
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from trunkline.testing.faults import NOTHING_DONE
-from trunkline.testing.names import check_names
+from trunkline.testing.names import arguments, check_names
 from trunkline.testing.page_options import PAGE_OPTIONS
 from trunkline.testing.server_life import ServerLife
 
@@ -156,7 +156,7 @@ class ServerRoutes(ServerLife):
         """
         given = {"rows": rows, "count": count, "template": template, "key": key, "changes": changes}
         # Before it is said that rows are missing: that may be the slip.
-        check_names("option", options, [*given, "steps", "origin", "delay", "gzip", "headers", *PAGE_OPTIONS])
+        check_names("option", options, [*arguments(self.dataset), *PAGE_OPTIONS])
         path = name.partition(" ")[2]
         data = {option: value for option, value in given.items() if value is not None}
         self._process.call("declare_rows", name=path, options=data)

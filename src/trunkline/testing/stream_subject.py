@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
@@ -83,10 +84,10 @@ class StreamSubject(ReaderSubject):
             time.sleep(_PAUSE)
         return batches
 
-    def some_polls(self, query: Query) -> list[Batch]:
-        """What comes within two intervals."""
+    def some_polls(self, query: Query, longest: float = math.inf) -> list[Batch]:
+        """What comes within two intervals, and within so many seconds."""
         found = []
-        deadline = time.monotonic() + 2 * self.interval
+        deadline = time.monotonic() + min(2 * self.interval, longest)
         while time.monotonic() < deadline:
             batch = query.batch()
             if batch is not None:

@@ -19,6 +19,7 @@ from trunkline.testing.transport_contract.subject import (
     TransportSubject,
     begin,
     eventually,
+    mostly,
     run,
     run_all,
     url,
@@ -89,8 +90,8 @@ class Failures(TransportSubject):
             return exchange.status == status and exchange.elapsed < 2
 
         # Where the server stands still, there is silence before the status, whatever it was told.
-        eventually(lambda: ends("/before", 0))
-        eventually(lambda: ends("/after", 200))
+        mostly(lambda: ends("/before", 0))
+        mostly(lambda: ends("/after", 200))
         eventually(lambda: fault_server.count() >= tries)
         assert fault_server.count() == tries
 
@@ -111,8 +112,8 @@ class Failures(TransportSubject):
             assert (exchange.fault, exchange.body, exchange.elapsed >= 0.24) == (Fault.TIMEOUT, b"", True)
             return exchange.status == 200 and exchange.elapsed < 2
 
-        eventually(comes_whole)
-        eventually(is_cut)
+        mostly(comes_whole)
+        mostly(is_cut)
 
     def test_total_timeouts_of_several(self, open_transport: Open, fault_server: FaultServer) -> None:
         """Each exchange has its own time: one begun later ends later, and one that is answered is spared."""
@@ -123,17 +124,19 @@ class Failures(TransportSubject):
         def each_in_its_time() -> bool:
             first = begin(transport, url(fault_server))
             ends = transport.poll(0.3)
-            second, answered = Request("GET", url(fault_server)), Request("GET", url(fault_server, "/b"))
-            ends += run_all(transport, [second, answered], others=1 - len(ends))
-            late = [one for one in ends if one.request is not answered]
+            answered, second = Request("GET", url(fault_server, "/b")), Request("GET", url(fault_server))
+            ends += run_all(transport, [answered, second], others=1 - len(ends))
+            by_request = {id(one.request): one for one in ends}
+            hanging, spared, later = (by_request[id(one)] for one in (first, answered, second))
             # None before its time, however long the machine stood still; then the answer may come too late as well.
-            assert [(one.fault, one.elapsed >= 0.49) for one in late] == [(Fault.TIMEOUT, True)] * 2
-            (spared,) = (one for one in ends if one.request is answered)
+            assert [(one.fault, one.elapsed >= 0.49) for one in (hanging, later)] == [(Fault.TIMEOUT, True)] * 2
             assert (spared.status, spared.body) == (200, b"ok") or spared.elapsed >= 0.49
-            in_turn = [one.request for one in ends] == [first, answered, second]
-            return in_turn and spared.fault is None and all(one.elapsed < 2 for one in late)
+            # Before the answer left, and before the second could be late: these two ended in their turn.
+            undisturbed = hanging.elapsed < 0.58 and spared.elapsed < 0.48
+            assert not undisturbed or [one.request for one in ends] == [first, answered, second]
+            return undisturbed and later.elapsed < 2
 
-        eventually(each_in_its_time)
+        mostly(each_in_its_time)
 
     def test_an_upload_that_stands_still(self, open_transport: Open) -> None:
         """A server that stops reading a large body is a timeout like one that stops answering."""
@@ -195,7 +198,7 @@ class Failures(TransportSubject):
             assert (exchange.status, exchange.fault) == (0, Fault.CONNECT_TIMEOUT)
             return exchange.elapsed < 2
 
-        eventually(ends_in_time)
+        mostly(ends_in_time)
 
     def test_total_may_end_the_connecting(self, open_transport: Open, full_listener: int) -> None:
         """`total` includes the time to connect, and what it ends there was never sent."""
