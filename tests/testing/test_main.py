@@ -130,6 +130,10 @@ def test_it_ends_when_it_is_told_to(tmp_path: Path, number: signal.Signals) -> N
             "routes.json, entry 1: unknown option 'cuont': did you mean 'count'?",
         ),
         (
+            '[{"dataset": "GET /a", "count": 1, "dely": 1}]',
+            "routes.json, entry 1: unknown option 'dely': did you mean 'delay'?",
+        ),
+        (
             '[{"route": "GET /a", "steps": [{"dataset": {"pagng": "page"}}]}]',
             "routes.json, entry 1: route 'GET /a', step 1: unknown option of a dataset 'pagng': did you mean 'paging'?",
         ),
