@@ -354,9 +354,9 @@ def test_tasks_outlive_their_coordinator_at_an_even_share_of_the_rate(
 def test_without_a_coordinator_that_has_the_token_tasks_wait_until_the_deadline(
     fault_server: FaultServer, taken: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And send nothing with a token that has ended, which this server would take."""
+    """And send nothing with a token that has ended, which this server takes for ever: no refusal would stop them."""
     monkeypatch.setattr(delivery, "_DRAIN_SECONDS", 120.0)
-    fault_server.oauth("/token", clients={"loader": "s3cret-of-client"}, expires_in=2, lifetime=2 + 5)
+    fault_server.oauth("/token", clients={"loader": "s3cret-of-client"}, expires_in=2, lifetime=3600)
     fault_server.route("POST /rows", [{"bearer": "/token"}, {"status": 201}], store=True)
     c = Coordinator(host="127.0.0.1", auth=oauth(fault_server), rateLimit="30/s").start()
     writer = writer_to(fault_server, c, deadline="1s")
@@ -389,7 +389,7 @@ def test_a_coordinator_that_comes_back_with_the_same_key_goes_on(fault_server: F
     fault_server.route("POST /rows", [{"bearer": "/token"}, {"status": 201}], store=True)
     first = Coordinator(host="127.0.0.1", auth=oauth(fault_server), rateLimit="40/s").start()
     running = [first]
-    writer = writer_to(fault_server, first)
+    writer = writer_to(fault_server, first, deadline="60s")
     place = place_of(writer._plan.options)
     assert place is not None
     link = link_to(place)
@@ -397,17 +397,21 @@ def test_a_coordinator_that_comes_back_with_the_same_key_goes_on(fault_server: F
     one_at_a_time = threading.Lock()
     before: list[str] = []
 
+    def ended() -> bool:
+        # A link that no task uses for long takes a rest.
+        return (link._contact.lost or not link.active) and time.monotonic() > link._login.ends_at
+
     def replace() -> None:
         with one_at_a_time:
             if not before:
                 fault_server.wait_for("POST /rows", 20)
                 first.close()
                 before.extend(fault_server.issued())
-                # A link that no task uses for long takes a rest.
-                gone = lambda: link._contact.lost or not link.active  # noqa: E731
-                assert waited_for(lambda: gone() and link._login.missing(time.monotonic()))
-                again = {"auth": oauth(fault_server), "rateLimit": "40/s", "token": first._token}
-                running.append(Coordinator(host="127.0.0.1", port=port, **again).start())
+                assert waited_for(ended)
+                again = Coordinator(
+                    host="127.0.0.1", port=port, token=first._token, auth=oauth(fault_server), rateLimit="40/s"
+                )
+                running.append(again.start())
 
     try:
         reports = deliver_all(writer, 2, 60, after_twenty=replace)
@@ -448,7 +452,7 @@ def test_the_end_waits_for_the_bar_and_not_for_the_token_endpoint(
     monkeypatch.setattr(coordinators, "_BAR_PATIENCE", 3600.0)
     asked, answered = threading.Event(), threading.Event()
 
-    def hanging() -> dict[str, str]:
+    def hanging(auth: Auth) -> dict[str, str]:
         asked.set()
         answered.wait()
         return {}
@@ -456,7 +460,7 @@ def test_the_end_waits_for_the_bar_and_not_for_the_token_endpoint(
     fault_server.oauth("/token", clients={"loader": "s3cret-of-client"})
     c = Coordinator(host="127.0.0.1", auth=oauth(fault_server), progress=True).start()
     try:
-        monkeypatch.setattr(c._auth, "headers", hanging)
+        monkeypatch.setattr(Auth, "headers", hanging)
         assert asked.wait(60.0)
         c.close()
         assert threads_of_coordinators() == ["trunkline-coordinator-token"]

@@ -170,7 +170,7 @@ def test_the_end_of_a_task_waits_no_longer_once_the_coordinator_is_lost(monkeypa
 
 
 def test_an_address_that_answers_nothing_is_made_sure_of_in_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would wait longer than a test may take: a task that ends waits for what comes of the call after a failed one."""
+    """Tasks may wait for what comes of the call after a failed one; with the patience of others, this test for ever."""
     monkeypatch.setattr(channel, "_PATIENCE", urllib3.Timeout(connect=3600.0, read=3600.0))
     monkeypatch.setattr(channel, "_BRIEF", urllib3.Timeout(connect=0.1, read=3600.0))
     with socket.create_server(("127.0.0.1", 0)) as silent:

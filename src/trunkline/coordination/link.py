@@ -6,8 +6,8 @@
     link.stop(nonce); link.stopped(nonce)
     link.report("write/0/17", counts, latencies)
 
-The thread calls the coordinator while some task needs it, and ends when none has for a while. Tasks see what it was told
-last, and wait for a call at their end alone: until their last totals are taken in.
+The thread calls the coordinator while some task needs it, and ends when none has for a while. Tasks see what it was
+told last. They wait for it at their end alone, until their last totals are taken in.
 """
 
 from __future__ import annotations
