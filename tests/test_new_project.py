@@ -59,8 +59,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def make(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """As from a shell: nothing of the tests' own Spark gets there."""
-    own = ("TRUNKLINE_", "PYSPARK_", "SPARK_", "PYTHONPATH", "PYTEST_", "MAKE")
+    """As from a shell: nothing of the tests' own Spark and make gets there."""
+    own = ("TRUNKLINE_", "PYSPARK_", "SPARK_", "PYTHONPATH", "PYTEST_", "MAKE", "MFLAGS", "ARGS")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     return subprocess.run(["make", *words], cwd=project, env=environment, capture_output=True, text=True, check=False)
 
