@@ -120,6 +120,7 @@ def test_the_rows_of_a_stream_are_served_while_it_flows(spark: SparkSession, tmp
 
     def look() -> None:
         while not any(seen):
+            text = ""  # nothing is served before the run begins
             with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
                 text = answer.read().decode()
             seen.extend(map(float, re.findall(r'trunkline_step_rows{direction="out".*} (.*)', text)))
