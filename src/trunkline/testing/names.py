@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
+
+from trunkline.config.tree import near
 
 
 def check_names(what: str, names: Iterable[str], known: Collection[str]) -> None:
@@ -18,8 +19,8 @@ def check_names(what: str, names: Iterable[str], known: Collection[str]) -> None
     """
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            guess = f": did you mean {near[0]!r}?" if near else f"; known: {', '.join(sorted(known))}"
+            meant = near(name, [*known])
+            guess = f": did you mean {meant!r}?" if meant else f"; known: {', '.join(sorted(known))}"
             raise ValueError(f"unknown {what} {name!r}{guess}")
 
 
